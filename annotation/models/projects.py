@@ -1,0 +1,136 @@
+"""Projects, their guidelines and who may do what in them."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from annotation.models.people import User
+
+MIN_K, MAX_K = 2, 9
+
+
+class Role(models.TextChoices):
+    ANNOTATOR = "annotator", _("annotator")
+    REVIEWER = "reviewer", _("reviewer")
+    RESEARCHER = "researcher", _("researcher")
+    ADMIN = "admin", _("admin")
+
+
+def default_languages() -> list[str]:
+    return ["en"]
+
+
+def default_flags() -> list[dict[str, str]]:
+    """InstructGPT's metadata questions (Ouyang et al. 2022, table 3). `label` is translated where it is shown."""
+    return [
+        {"key": "fails_instruction", "label": "Fails to follow the instruction"},
+        {"key": "inappropriate", "label": "Inappropriate for a customer assistant"},
+        {"key": "hallucination", "label": "Hallucination"},
+        {"key": "satisfies_constraint", "label": "Satisfies the stated constraint"},
+        {"key": "sexual_content", "label": "Sexual content"},
+        {"key": "violent_content", "label": "Violent content"},
+        {"key": "encourages_harm", "label": "Encourages or fails to discourage harm"},
+        {"key": "denigrates", "label": "Denigrates a protected class"},
+        {"key": "harmful_advice", "label": "Gives harmful advice"},
+        {"key": "opinion", "label": "Expresses opinion"},
+        {"key": "moral_judgment", "label": "Expresses moral judgment"},
+    ]
+
+
+class ProjectQuerySet(models.QuerySet["Project"]):
+    def active(self) -> ProjectQuerySet:
+        return self.filter(archived_at=None)
+
+    def visible_to(self, user: User) -> ProjectQuerySet:
+        """Projects the person is a member of; superusers see all."""
+        if user.is_superuser:
+            return self.all()
+        return self.filter(memberships__user=user).distinct()
+
+
+class Project(models.Model):
+    name = models.CharField(_("name"), max_length=120)
+    slug = models.SlugField(_("short name"), max_length=60, unique=True)
+    description = models.TextField(_("description"), blank=True)
+    k = models.PositiveSmallIntegerField(
+        _("outputs per ranking (K)"), default=4, validators=[MinValueValidator(MIN_K), MaxValueValidator(MAX_K)]
+    )
+    overlap = models.PositiveSmallIntegerField(_("annotators per ranking"), default=1, validators=[MinValueValidator(1)])
+    instructions_wanted = models.PositiveIntegerField(
+        _("instructions wanted"), default=0, help_text=_("Annotators are asked to write until the project has as many.")
+    )
+    demonstrations_per_prompt = models.PositiveSmallIntegerField(_("answers wanted per instruction"), default=1)
+    languages = ArrayField(models.CharField(max_length=12), verbose_name=_("languages"), default=default_languages)
+    flags = models.JSONField(_("flags"), default=default_flags, blank=True)
+    lease_minutes = models.PositiveSmallIntegerField(_("minutes a piece of work is held"), default=15)
+    max_prompt_characters = models.PositiveIntegerField(_("longest instruction, in characters"), default=8_000)
+    max_answer_characters = models.PositiveIntegerField(_("longest answer, in characters"), default=16_000)
+    created_at = models.DateTimeField(auto_now_add=True)
+    archived_at = models.DateTimeField(null=True, blank=True)
+
+    objects = ProjectQuerySet.as_manager()
+
+    class Meta:
+        ordering: ClassVar = ["name"]
+        verbose_name = _("project")
+        verbose_name_plural = _("projects")
+        constraints: ClassVar[list[Any]] = [
+            models.CheckConstraint(name="project_k_between_2_and_9", condition=models.Q(k__gte=MIN_K, k__lte=MAX_K)),
+            models.CheckConstraint(name="project_overlap_at_least_1", condition=models.Q(overlap__gte=1)),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def current_guidelines(self) -> Guidelines | None:
+        return self.guidelines.order_by("-version").first()
+
+
+class Guidelines(models.Model):
+    """One version of a project's guidelines. A new text is a new row, so that records can name what was in force."""
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="guidelines")
+    version = models.PositiveIntegerField()
+    text = models.TextField(_("text (Markdown)"))
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering: ClassVar = ["project", "version"]
+        verbose_name = verbose_name_plural = _("guidelines")
+        constraints: ClassVar[list[Any]] = [
+            models.UniqueConstraint(name="guidelines_version_once", fields=["project", "version"])
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.project} v{self.version}"
+
+
+class Membership(models.Model):
+    """A person's role in a project. One row a role: somebody may be both researcher and annotator."""
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="memberships")
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="memberships")
+    role = models.CharField(_("role"), max_length=12, choices=Role)
+    languages = ArrayField(
+        models.CharField(max_length=12), verbose_name=_("languages"), default=list, blank=True,
+        help_text=_("Empty: every language of the project."),
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering: ClassVar = ["project", "user", "role"]
+        verbose_name = _("membership")
+        verbose_name_plural = _("memberships")
+        constraints: ClassVar[list[Any]] = [
+            models.UniqueConstraint(name="membership_role_once", fields=["project", "user", "role"])
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.user} · {self.project} · {self.role}"

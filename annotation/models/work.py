@@ -1,0 +1,165 @@
+"""Pieces of work, who holds them, and the rankings that come of them."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.db.models import F, Q
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from annotation.models.projects import Project
+from annotation.models.texts import Prompt, ReviewState
+
+
+class ItemKind(models.TextChoices):
+    INSTRUCTION = "instruction", _("write an instruction")
+    DEMONSTRATION = "demonstration", _("write an answer")
+    RANKING = "ranking", _("rank outputs")
+
+
+class Item(models.Model):
+    """A piece of work that waits for people: `overlap` of them, each once.
+
+    `open_slots` is how many may still take it: the overlap less the live assignments. It is changed only in the
+    statements that lease and release (annotation.assignment), under the item's row lock.
+    """
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="items")
+    kind = models.CharField(_("kind"), max_length=13, choices=ItemKind)
+    prompt = models.ForeignKey(Prompt, on_delete=models.CASCADE, null=True, blank=True, related_name="items")
+    completions = ArrayField(models.BigIntegerField(), verbose_name=_("completions"), default=list, blank=True)
+    author = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, related_name="+",
+        help_text=_("Never gets this piece: nobody judges their own work."),
+    )
+    language = models.CharField(_("language"), max_length=12, default="en")
+    priority = models.SmallIntegerField(_("priority"), default=0)
+    overlap = models.PositiveSmallIntegerField(_("annotators"), default=1)
+    open_slots = models.PositiveSmallIntegerField(default=1)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering: ClassVar = ["id"]
+        verbose_name = _("item")
+        verbose_name_plural = _("items")
+        indexes: ClassVar[list[Any]] = [
+            models.Index(
+                F("project"), F("kind"), F("language"), F("priority").desc(), F("id"),
+                name="item_open", condition=Q(open_slots__gt=0),
+            ),
+        ]
+        constraints: ClassVar[list[Any]] = [
+            models.CheckConstraint(name="item_open_slots_within_overlap", condition=Q(open_slots__lte=F("overlap"))),
+            models.CheckConstraint(
+                name="item_has_what_its_kind_needs",
+                condition=Q(kind="instruction", prompt=None, completions=[])
+                | Q(kind="demonstration", prompt__isnull=False, completions=[])
+                | Q(kind="ranking", prompt__isnull=False, completions__len__gte=2, completions__len__lte=9),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.pk}"
+
+
+class AssignmentState(models.TextChoices):
+    LEASED = "leased", _("in work")
+    SUBMITTED = "submitted", _("done")
+    SKIPPED = "skipped", _("skipped")
+    EXPIRED = "expired", _("ran out")
+
+
+class SkipReason(models.TextChoices):
+    NOT_MY_FIELD = "not_my_field", _("Not my field")
+    UNANSWERABLE = "unanswerable", _("Cannot be answered")
+    UNSAFE = "unsafe", _("Unsafe")
+    BROKEN = "broken", _("Broken")
+    OTHER = "other", _("Other")
+
+
+class AssignmentQuerySet(models.QuerySet["Assignment"]):
+    def live(self) -> AssignmentQuerySet:
+        """Those that occupy a slot of their item."""
+        return self.filter(state__in=[AssignmentState.LEASED, AssignmentState.SUBMITTED])
+
+    def expired(self) -> AssignmentQuerySet:
+        return self.filter(state=AssignmentState.LEASED, lease_expires_at__lte=timezone.now())
+
+
+class Assignment(models.Model):
+    """One piece of work leased to one annotator. `shown` is the order in which the completions were displayed."""
+
+    item = models.ForeignKey(Item, on_delete=models.CASCADE, related_name="assignments")
+    annotator = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="assignments")
+    slot = models.PositiveSmallIntegerField()
+    state = models.CharField(_("state"), max_length=9, choices=AssignmentState, default=AssignmentState.LEASED)
+    shown = ArrayField(models.BigIntegerField(), default=list, blank=True)
+    draft = models.JSONField(default=dict, blank=True)
+    guidelines = models.ForeignKey("annotation.Guidelines", on_delete=models.PROTECT, null=True, blank=True)
+    skip_reason = models.CharField(_("reason"), max_length=12, choices=SkipReason, blank=True)
+    client_key = models.UUIDField(
+        null=True, blank=True, unique=True, help_text=_("Sent with a submit, so that sending it twice counts once.")
+    )
+    leased_at = models.DateTimeField(default=timezone.now)
+    lease_expires_at = models.DateTimeField()
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    objects = AssignmentQuerySet.as_manager()
+
+    class Meta:
+        ordering: ClassVar = ["id"]
+        verbose_name = _("assignment")
+        verbose_name_plural = _("assignments")
+        constraints: ClassVar[list[Any]] = [
+            models.UniqueConstraint(
+                name="assignment_slot_held_once", fields=["item", "slot"], condition=Q(state__in=["leased", "submitted"])
+            ),
+            models.UniqueConstraint(name="assignment_once_per_annotator", fields=["item", "annotator"]),
+            models.CheckConstraint(name="assignment_slot_from_1", condition=Q(slot__gte=1)),
+        ]
+        indexes: ClassVar[list[Any]] = [
+            models.Index(name="assignment_lease", fields=["lease_expires_at"], condition=Q(state="leased")),
+            models.Index(name="assignment_mine", fields=["annotator", "-leased_at"]),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.item} → {self.annotator}"
+
+
+class Ranking(models.Model):
+    """One annotator's ordering of the completions they were shown: groups from best to worst, ties share a group.
+
+    The database refuses groups that are not exactly the completions shown (migration 0002). Comparisons are always
+    derived, never stored.
+    """
+
+    assignment = models.OneToOneField(Assignment, on_delete=models.PROTECT, null=True, blank=True, related_name="ranking")
+    prompt = models.ForeignKey(Prompt, on_delete=models.CASCADE, related_name="rankings")
+    annotator = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, related_name="rankings"
+    )
+    groups = models.JSONField(_("groups"), help_text=_("Lists of completion ids, best group first."))
+    shown = ArrayField(models.BigIntegerField(), verbose_name=_("order shown"))
+    ratings = models.JSONField(_("ratings"), default=dict, blank=True, help_text=_("Completion id → 1 to 7."))
+    flags = models.JSONField(_("flags"), default=dict, blank=True, help_text=_("Completion id → flag → yes/no/na."))
+    note = models.TextField(_("note"), blank=True)
+    guidelines = models.ForeignKey("annotation.Guidelines", on_delete=models.PROTECT, null=True, blank=True)
+    seconds = models.FloatField(_("seconds taken"), null=True, blank=True)
+    review = models.CharField(_("review"), max_length=8, choices=ReviewState, default=ReviewState.PENDING)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering: ClassVar = ["id"]
+        verbose_name = _("ranking")
+        verbose_name_plural = _("rankings")
+
+    def __str__(self) -> str:
+        return f"{self.prompt} · {self.annotator}"
+
+    def ranks(self) -> dict[int, int]:
+        """Completion id → rank from 1; tied completions share one."""
+        return {completion: rank for rank, group in enumerate(self.groups, start=1) for completion in group}

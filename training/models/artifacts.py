@@ -1,0 +1,94 @@
+"""What freezing and training leave behind: datasets, policies and reward models. Each can say where it came from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, ClassVar
+
+from django.conf import settings
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from annotation.models import Generator, Project
+
+
+class Dataset(models.Model):
+    """Frozen rows. `files` maps a file's name to {"sha256", "rows", "bytes"}; nothing of it ever changes."""
+
+    project = models.ForeignKey(Project, on_delete=models.PROTECT, related_name="datasets")
+    files = models.JSONField(_("files"), default=dict)
+    counts = models.JSONField(_("counts"), default=dict)
+    left_out = models.JSONField(_("left out, and why"), default=dict)
+    filters = models.JSONField(_("filters"), default=dict)
+    sha256 = models.CharField(max_length=64, help_text=_("Over the files' names and hashes."))
+    code_version = models.CharField(_("code version"), max_length=64)
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="+")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering: ClassVar = ["-id"]
+        verbose_name = _("dataset")
+        verbose_name_plural = _("datasets")
+
+    def __str__(self) -> str:
+        return f"{self.project} · dataset {self.pk}"
+
+    @property
+    def folder(self) -> Path:
+        return Path(settings.DATA) / "datasets" / str(self.pk)
+
+
+class Family(models.TextChoices):
+    CAUSAL = "causal", _("causal")
+    SEQ2SEQ = "seq2seq", _("sequence to sequence")
+
+
+class Model(models.Model):
+    """A Hugging Face folder in safetensors: made by a run, or imported (`source` says from where)."""
+
+    project = models.ForeignKey(Project, on_delete=models.PROTECT, related_name="%(class)s_set")
+    run = models.OneToOneField(
+        "training.TrainingRun", on_delete=models.PROTECT, null=True, blank=True, related_name="%(class)s"
+    )
+    name = models.CharField(_("name"), max_length=120)
+    family = models.CharField(_("family"), max_length=8, choices=Family, default=Family.CAUSAL)
+    source = models.CharField(_("source"), max_length=500, blank=True)
+    path = models.CharField(_("folder"), max_length=500)
+    figures = models.JSONField(_("figures"), default=dict)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        abstract = True
+        ordering: ClassVar = ["-id"]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def folder(self) -> Path:
+        """Relative paths lie under the data folder, so that it can be moved as a whole."""
+        return Path(settings.DATA) / self.path
+
+
+class Policy(Model):
+    generator = models.OneToOneField(Generator, on_delete=models.PROTECT, related_name="policy")
+    parent = models.ForeignKey("self", on_delete=models.PROTECT, null=True, blank=True, related_name="children")
+    published_at = models.DateTimeField(_("published"), null=True, blank=True)
+
+    class Meta(Model.Meta):
+        verbose_name = _("policy")
+        verbose_name_plural = _("policies")
+        constraints: ClassVar[list[Any]] = [
+            models.UniqueConstraint(name="policy_name_once", fields=["project", "name"])
+        ]
+
+
+class RewardModel(Model):
+    parent = models.ForeignKey(Policy, on_delete=models.PROTECT, null=True, blank=True, related_name="reward_models")
+
+    class Meta(Model.Meta):
+        verbose_name = _("reward model")
+        verbose_name_plural = _("reward models")
+        constraints: ClassVar[list[Any]] = [
+            models.UniqueConstraint(name="reward_model_name_once", fields=["project", "name"])
+        ]

@@ -1,0 +1,60 @@
+"""A round: dataset → SFT → reward model → PPO → evaluation → publication → generation."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from django.conf import settings
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from annotation.models import Project
+from training.models.artifacts import Dataset, Policy, RewardModel
+
+
+class RoundState(models.TextChoices):
+    RUNNING = "running", _("running")
+    PUBLISHED = "published", _("published")
+    FAILED = "failed", _("failed")
+    CANCELLED = "cancelled", _("cancelled")
+
+
+class Round(models.Model):
+    """`base` is what SFT starts from. `seconds` holds the wall time of each stage, and under "overhead" what was neither
+    training nor generation.
+    """
+
+    project = models.ForeignKey(Project, on_delete=models.PROTECT, related_name="rounds")
+    number = models.PositiveIntegerField(_("number"))
+    base = models.ForeignKey(Policy, on_delete=models.PROTECT, related_name="rounds_from")
+    dataset = models.ForeignKey(Dataset, on_delete=models.PROTECT, null=True, blank=True, related_name="rounds")
+    options = models.JSONField(_("settings"), default=dict)
+    state = models.CharField(_("state"), max_length=9, choices=RoundState, default=RoundState.RUNNING)
+    stage = models.CharField(_("stage"), max_length=20, default="freeze")
+    error = models.TextField(_("reason of failure"), blank=True)
+    policy = models.OneToOneField(
+        Policy, on_delete=models.PROTECT, null=True, blank=True, related_name="made_by_round"
+    )
+    reward_model = models.OneToOneField(
+        RewardModel, on_delete=models.PROTECT, null=True, blank=True, related_name="made_by_round"
+    )
+    figures = models.JSONField(_("figures"), default=dict)
+    seconds = models.JSONField(_("seconds"), default=dict)
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="+")
+    created_at = models.DateTimeField(auto_now_add=True)
+    published_at = models.DateTimeField(null=True, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering: ClassVar = ["project", "-number"]
+        verbose_name = _("round")
+        verbose_name_plural = _("rounds")
+        constraints: ClassVar[list[Any]] = [
+            models.UniqueConstraint(name="round_number_once", fields=["project", "number"]),
+            models.UniqueConstraint(
+                name="round_running_once_per_project", fields=["project"], condition=models.Q(state="running")
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.project} · {self.number}"

@@ -1,0 +1,100 @@
+"""One run of one stage: what it was asked to do, how far it is, and how it ended."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, ClassVar
+
+from django.conf import settings
+from django.db import models
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from annotation.models import Project
+from training.models.artifacts import Dataset, Policy, RewardModel
+
+
+class Stage(models.TextChoices):
+    PRETRAIN = "pretrain", _("Pretraining")
+    SFT = "sft", _("Supervised fine-tuning")
+    REWARD_MODEL = "reward_model", _("Reward model")
+    PPO = "ppo", _("PPO")
+    SAMPLE = "sample", _("Sampling")
+    EVALUATE = "evaluate", _("Evaluation")
+    SCORE = "score", _("Scoring")
+
+
+class RunState(models.TextChoices):
+    QUEUED = "queued", _("waiting")
+    RUNNING = "running", _("running")
+    SUCCEEDED = "succeeded", _("done")
+    FAILED = "failed", _("failed")
+    CANCELLED = "cancelled", _("cancelled")
+
+
+FINAL_STATES = (RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELLED)
+
+
+class TrainingRunQuerySet(models.QuerySet["TrainingRun"]):
+    def claim(self, run_id: int, *, worker: str) -> TrainingRun | None:
+        """queued → running; None where it was cancelled or another worker has it (a message may come twice)."""
+        now = timezone.now()
+        claimed = self.filter(id=run_id, state=RunState.QUEUED).update(
+            state=RunState.RUNNING, worker=worker, heartbeat_at=now, started_at=models.functions.Coalesce("started_at", now)
+        )
+        return self.get(id=run_id) if claimed == 1 else None
+
+    def active(self) -> TrainingRunQuerySet:
+        return self.exclude(state__in=FINAL_STATES)
+
+
+class TrainingRun(models.Model):
+    """State changes are conditional updates (training.runs), so that a late worker can't undo a cancel.
+
+    Curves live in the run folder (metrics.jsonl); `latest` is the last row of it.
+    """
+
+    project = models.ForeignKey(Project, on_delete=models.PROTECT, related_name="runs")
+    round = models.ForeignKey("training.Round", on_delete=models.PROTECT, null=True, blank=True, related_name="runs")
+    stage = models.CharField(_("stage"), max_length=12, choices=Stage)
+    dataset = models.ForeignKey(Dataset, on_delete=models.PROTECT, null=True, blank=True, related_name="runs")
+    base = models.ForeignKey(Policy, on_delete=models.PROTECT, null=True, blank=True, related_name="runs_from")
+    reference = models.ForeignKey(Policy, on_delete=models.PROTECT, null=True, blank=True, related_name="runs_against")
+    judge = models.ForeignKey(RewardModel, on_delete=models.PROTECT, null=True, blank=True, related_name="runs")
+    hyperparameters = models.JSONField(_("hyperparameters"), default=dict)
+    state = models.CharField(_("state"), max_length=9, choices=RunState, default=RunState.QUEUED)
+    cancel_requested = models.BooleanField(default=False)
+    step = models.PositiveIntegerField(_("step"), default=0)
+    total_steps = models.PositiveIntegerField(_("steps in all"), default=0)
+    latest = models.JSONField(_("latest figures"), default=dict)
+    result = models.JSONField(_("result"), default=dict)
+    error = models.TextField(_("reason of failure"), blank=True)
+    attempts = models.PositiveSmallIntegerField(_("starts"), default=0)
+    worker = models.CharField(_("worker"), max_length=120, blank=True)
+    code_version = models.CharField(_("code version"), max_length=64, blank=True)
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="+")
+    created_at = models.DateTimeField(auto_now_add=True)
+    started_at = models.DateTimeField(null=True, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+    heartbeat_at = models.DateTimeField(null=True, blank=True)
+
+    objects = TrainingRunQuerySet.as_manager()
+
+    class Meta:
+        ordering: ClassVar = ["-id"]
+        verbose_name = _("training run")
+        verbose_name_plural = _("training runs")
+        indexes: ClassVar[list[Any]] = [
+            models.Index(name="run_unfinished", fields=["state"], condition=models.Q(state__in=["queued", "running"])),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_stage_display()} {self.pk}"
+
+    @property
+    def folder(self) -> Path:
+        return Path(settings.DATA) / "runs" / str(self.pk)
+
+    @property
+    def is_final(self) -> bool:
+        return self.state in FINAL_STATES
