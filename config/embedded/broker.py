@@ -58,7 +58,7 @@ def recover(folder: Path) -> int:
 
 
 class Channel(filesystem.Channel):  # type: ignore[misc]
-    """One connection's view of the folder. A message is `TIME_ID.QUEUE.msg`; `.part` while written, `.claimed` when taken."""
+    """One connection's view. A message is `TIME_ID.QUEUE.msg`; `.part` while written, `.claimed` once taken."""
 
     def _put(self, queue: str, payload: dict[str, Any], **kwargs: Any) -> None:
         folder = Path(self.data_folder_out)

@@ -84,7 +84,7 @@ def start(data: Path, *, with_parent: bool = False, durable: bool = True) -> Non
             _initialise(data)
         pid = server_pid(data)
         if pid is None:
-            (data / "postgres" / "postmaster.pid").unlink(missing_ok=True)
+            _clear_what_a_crash_left(data)
             pid = _launch(data, with_parent=with_parent, durable=durable)
         _wait_until_ready(data, pid)
 
@@ -176,6 +176,26 @@ def _initialise(data: Path) -> None:
         shutil.rmtree(draft, ignore_errors=True)
         raise PostgresError(f"PostgreSQL could not be set up in {data}:\n{(done.stderr or done.stdout).strip()}")
     draft.rename(data / "postgres")
+
+
+def _clear_what_a_crash_left(data: Path) -> None:
+    """Remove the lock files of a dead server, whose process numbers may be others' by now, and end its last backends."""
+    pid_file = data / "postgres" / "postmaster.pid"
+    if pid_file.exists():
+        orphans = [process for process in psutil.process_iter() if _works_in(process, data / "postgres")]
+        for process in orphans:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+        psutil.wait_procs(orphans, timeout=10)
+        pid_file.unlink()
+    (socket_folder(data) / f".s.PGSQL.{PORT}.lock").unlink(missing_ok=True)
+
+
+def _works_in(process: psutil.Process, folder: Path) -> bool:
+    try:
+        return process.name() == "postgres" and process.cwd() == str(folder)
+    except psutil.Error:
+        return False
 
 
 def _launch(data: Path, *, with_parent: bool, durable: bool) -> int:

@@ -62,12 +62,12 @@ def test_many_senders_and_readers_lose_nothing_repeat_nothing_and_meet_no_half_m
 
 def test_a_file_that_is_no_message_is_put_aside_and_the_next_one_arrives(tmp_path: Path) -> None:
     with connection(tmp_path) as link, link.SimpleQueue("work") as queue:
-        (tmp_path / "messages" / "0_empty.work.msg").touch()
-        (tmp_path / "messages" / "1_half.work.msg").write_text('{"body": "abc')
+        (tmp_path / "messages" / "00_empty.work.msg").touch()
+        (tmp_path / "messages" / "00_half.work.msg").write_text('{"body": "abc')
         queue.put("whole")
         assert take(queue) == "whole"
     aside = sorted(path.name for path in (tmp_path / "messages").iterdir() if path.suffix == ".unreadable")
-    assert aside == ["0_empty.work.msg.unreadable", "1_half.work.msg.unreadable"]
+    assert aside == ["00_empty.work.msg.unreadable", "00_half.work.msg.unreadable"]
 
 
 def test_messages_arrive_in_the_order_sent(tmp_path: Path) -> None:
