@@ -15,6 +15,7 @@ from annotation.models.texts import (
     ReviewState,
     Split,
     UseCase,
+    Wording,
 )
 from annotation.models.work import Assignment, AssignmentState, Item, ItemKind, Ranking, SkipReason
 
@@ -41,4 +42,5 @@ __all__ = [
     "Split",
     "UseCase",
     "User",
+    "Wording",
 ]

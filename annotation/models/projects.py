@@ -61,7 +61,9 @@ class Project(models.Model):
     k = models.PositiveSmallIntegerField(
         _("outputs per ranking (K)"), default=4, validators=[MinValueValidator(MIN_K), MaxValueValidator(MAX_K)]
     )
-    overlap = models.PositiveSmallIntegerField(_("annotators per ranking"), default=1, validators=[MinValueValidator(1)])
+    overlap = models.PositiveSmallIntegerField(
+        _("annotators per ranking"), default=1, validators=[MinValueValidator(1)]
+    )
     instructions_wanted = models.PositiveIntegerField(
         _("instructions wanted"), default=0, help_text=_("Annotators are asked to write until the project has as many.")
     )
@@ -119,7 +121,10 @@ class Membership(models.Model):
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="memberships")
     role = models.CharField(_("role"), max_length=12, choices=Role)
     languages = ArrayField(
-        models.CharField(max_length=12), verbose_name=_("languages"), default=list, blank=True,
+        models.CharField(max_length=12),
+        verbose_name=_("languages"),
+        default=list,
+        blank=True,
         help_text=_("Empty: every language of the project."),
     )
     created_at = models.DateTimeField(auto_now_add=True)

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 from django.conf import settings
 from django.db import models
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from annotation.models.projects import Project
@@ -53,6 +54,26 @@ class ReviewState(models.TextChoices):
     REJECTED = "rejected", _("rejected")
 
 
+class Wording(models.Model):
+    """A text that prompts of a project have, and the split and pool that every one of them shares.
+
+    The first prompt with the text settles both; migration 0002 has the database refuse any other.
+    """
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="wordings")
+    digest = models.CharField(max_length=64, editable=False)
+    split = models.CharField(_("split"), max_length=10, choices=Split)
+    pool = models.CharField(_("feeds"), max_length=6, choices=Pool)
+
+    class Meta:
+        verbose_name = _("wording")
+        verbose_name_plural = _("wordings")
+        constraints: ClassVar[list[Any]] = [models.UniqueConstraint(name="wording_once", fields=["project", "digest"])]
+
+    def __str__(self) -> str:
+        return f"{self.digest[:12]} ({self.split}, {self.pool})"
+
+
 class PromptQuerySet(models.QuerySet["Prompt"]):
     def usable(self) -> PromptQuerySet:
         return self.exclude(review=ReviewState.REJECTED)
@@ -61,7 +82,8 @@ class PromptQuerySet(models.QuerySet["Prompt"]):
 class Prompt(models.Model):
     """An instruction: one text, or a chat so far that ends with the user's turn.
 
-    The split is the author's (by hash), except that an equal text keeps the split of the first prompt that had it.
+    The split is the author's (by hash), except that an equal text keeps the split of the first prompt that had it
+    (Wording).
     """
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="prompts")
@@ -79,7 +101,7 @@ class Prompt(models.Model):
     split = models.CharField(_("split"), max_length=10, choices=Split)
     pool = models.CharField(_("feeds"), max_length=6, choices=Pool)
     review = models.CharField(_("review"), max_length=8, choices=ReviewState, default=ReviewState.PENDING)
-    created_at = models.DateTimeField(auto_now_add=True)
+    created_at = models.DateTimeField(default=timezone.now)
 
     objects = PromptQuerySet.as_manager()
 
@@ -124,7 +146,7 @@ class Demonstration(models.Model):
     text = models.TextField(_("answer"))
     guidelines = models.ForeignKey("annotation.Guidelines", on_delete=models.PROTECT, null=True, blank=True)
     review = models.CharField(_("review"), max_length=8, choices=ReviewState, default=ReviewState.PENDING)
-    created_at = models.DateTimeField(auto_now_add=True)
+    created_at = models.DateTimeField(default=timezone.now)
 
     class Meta:
         ordering: ClassVar = ["id"]

@@ -7,7 +7,8 @@ from typing import Any, ClassVar
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import F, Q, Value
+from django.db.models.functions import Now
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -24,8 +25,9 @@ class ItemKind(models.TextChoices):
 class Item(models.Model):
     """A piece of work that waits for people: `overlap` of them, each once.
 
-    `open_slots` is how many may still take it: the overlap less the live assignments. It is changed only in the
-    statements that lease and release (annotation.assignment), under the item's row lock.
+    `open_slots` are the numbers, from 1 to the overlap, that nobody holds. They change only in the statements that
+    lease and release (annotation.assignment), under the item's row lock. An instruction piece is made for the one
+    person who asks for it, so it never has any.
     """
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="items")
@@ -33,13 +35,17 @@ class Item(models.Model):
     prompt = models.ForeignKey(Prompt, on_delete=models.CASCADE, null=True, blank=True, related_name="items")
     completions = ArrayField(models.BigIntegerField(), verbose_name=_("completions"), default=list, blank=True)
     author = models.ForeignKey(
-        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, related_name="+",
+        settings.AUTH_USER_MODEL,
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="+",
         help_text=_("Never gets this piece: nobody judges their own work."),
     )
     language = models.CharField(_("language"), max_length=12, default="en")
     priority = models.SmallIntegerField(_("priority"), default=0)
     overlap = models.PositiveSmallIntegerField(_("annotators"), default=1)
-    open_slots = models.PositiveSmallIntegerField(default=1)
+    open_slots = ArrayField(models.PositiveSmallIntegerField(), verbose_name=_("open slots"), default=list, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
@@ -48,12 +54,17 @@ class Item(models.Model):
         verbose_name_plural = _("items")
         indexes: ClassVar[list[Any]] = [
             models.Index(
-                F("project"), F("kind"), F("language"), F("priority").desc(), F("id"),
-                name="item_open", condition=Q(open_slots__gt=0),
+                F("project"),
+                F("kind"),
+                F("language"),
+                F("priority").desc(),
+                F("id"),
+                name="item_open",
+                condition=~Q(open_slots=[]),
             ),
         ]
         constraints: ClassVar[list[Any]] = [
-            models.CheckConstraint(name="item_open_slots_within_overlap", condition=Q(open_slots__lte=F("overlap"))),
+            models.CheckConstraint(name="item_overlap_at_least_1", condition=Q(overlap__gte=1)),
             models.CheckConstraint(
                 name="item_has_what_its_kind_needs",
                 condition=Q(kind="instruction", prompt=None, completions=[])
@@ -82,6 +93,10 @@ class SkipReason(models.TextChoices):
 
 
 class AssignmentQuerySet(models.QuerySet["Assignment"]):
+    def whole(self) -> AssignmentQuerySet:
+        """With all that a page of work shows but the outputs."""
+        return self.select_related("item__project", "item__prompt", "guidelines")
+
     def live(self) -> AssignmentQuerySet:
         """Those that occupy a slot of their item."""
         return self.filter(state__in=[AssignmentState.LEASED, AssignmentState.SUBMITTED])
@@ -96,15 +111,21 @@ class Assignment(models.Model):
     item = models.ForeignKey(Item, on_delete=models.CASCADE, related_name="assignments")
     annotator = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="assignments")
     slot = models.PositiveSmallIntegerField()
-    state = models.CharField(_("state"), max_length=9, choices=AssignmentState, default=AssignmentState.LEASED)
-    shown = ArrayField(models.BigIntegerField(), default=list, blank=True)
-    draft = models.JSONField(default=dict, blank=True)
-    guidelines = models.ForeignKey("annotation.Guidelines", on_delete=models.PROTECT, null=True, blank=True)
-    skip_reason = models.CharField(_("reason"), max_length=12, choices=SkipReason, blank=True)
-    client_key = models.UUIDField(
-        null=True, blank=True, unique=True, help_text=_("Sent with a submit, so that sending it twice counts once.")
+    state = models.CharField(
+        _("state"),
+        max_length=9,
+        choices=AssignmentState,
+        default=AssignmentState.LEASED,
+        db_default=AssignmentState.LEASED.value,
     )
-    leased_at = models.DateTimeField(default=timezone.now)
+    shown = ArrayField(models.BigIntegerField(), default=list, blank=True)
+    draft = models.JSONField(default=dict, db_default=Value({}, models.JSONField()), blank=True)
+    guidelines = models.ForeignKey("annotation.Guidelines", on_delete=models.PROTECT, null=True, blank=True)
+    skip_reason = models.CharField(_("reason"), max_length=12, choices=SkipReason, blank=True, db_default="")
+    client_key = models.UUIDField(
+        null=True, blank=True, help_text=_("Sent with a submit, so that sending it twice counts once.")
+    )
+    leased_at = models.DateTimeField(default=timezone.now, db_default=Now())
     lease_expires_at = models.DateTimeField()
     finished_at = models.DateTimeField(null=True, blank=True)
 
@@ -116,13 +137,17 @@ class Assignment(models.Model):
         verbose_name_plural = _("assignments")
         constraints: ClassVar[list[Any]] = [
             models.UniqueConstraint(
-                name="assignment_slot_held_once", fields=["item", "slot"], condition=Q(state__in=["leased", "submitted"])
+                name="assignment_slot_held_once",
+                fields=["item", "slot"],
+                condition=Q(state__in=["leased", "submitted"]),
             ),
             models.UniqueConstraint(name="assignment_once_per_annotator", fields=["item", "annotator"]),
+            models.UniqueConstraint(name="assignment_client_key_once", fields=["annotator", "client_key"]),
             models.CheckConstraint(name="assignment_slot_from_1", condition=Q(slot__gte=1)),
         ]
         indexes: ClassVar[list[Any]] = [
             models.Index(name="assignment_lease", fields=["lease_expires_at"], condition=Q(state="leased")),
+            models.Index(name="assignment_held", fields=["annotator"], condition=Q(state="leased")),
             models.Index(name="assignment_mine", fields=["annotator", "-leased_at"]),
         ]
 
@@ -133,11 +158,13 @@ class Assignment(models.Model):
 class Ranking(models.Model):
     """One annotator's ordering of the completions they were shown: groups from best to worst, ties share a group.
 
-    The database refuses groups that are not exactly the completions shown (migration 0002). Comparisons are always
-    derived, never stored.
+    The database refuses groups that are not exactly the completions shown, and an order shown that is not the
+    assignment's (migration 0002). Comparisons are always derived, never stored.
     """
 
-    assignment = models.OneToOneField(Assignment, on_delete=models.PROTECT, null=True, blank=True, related_name="ranking")
+    assignment = models.OneToOneField(
+        Assignment, on_delete=models.PROTECT, null=True, blank=True, related_name="ranking"
+    )
     prompt = models.ForeignKey(Prompt, on_delete=models.CASCADE, related_name="rankings")
     annotator = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, related_name="rankings"
@@ -150,7 +177,13 @@ class Ranking(models.Model):
     guidelines = models.ForeignKey("annotation.Guidelines", on_delete=models.PROTECT, null=True, blank=True)
     seconds = models.FloatField(_("seconds taken"), null=True, blank=True)
     review = models.CharField(_("review"), max_length=8, choices=ReviewState, default=ReviewState.PENDING)
-    created_at = models.DateTimeField(auto_now_add=True)
+    origin = models.JSONField(
+        _("origin"),
+        default=dict,
+        blank=True,
+        help_text=_("What the file said of an imported ranking: annotator, guidelines."),
+    )
+    created_at = models.DateTimeField(default=timezone.now)
 
     class Meta:
         ordering: ClassVar = ["id"]

@@ -1,0 +1,65 @@
+"""Who may do what in a project: the one place that decides.
+
+What somebody may not know of is not there for them (404); what they know of but may not do is refused (403).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from django.contrib.auth.models import AnonymousUser
+from django.contrib.postgres.expressions import ArraySubquery
+from django.core.exceptions import PermissionDenied
+from django.db.models import OuterRef, QuerySet
+from django.http import Http404
+from django.utils.translation import gettext as _
+
+from annotation.models import Assignment, Membership, Project, Role, User
+
+IMPLIED: dict[Role, frozenset[Role]] = {
+    Role.ADMIN: frozenset({Role.ADMIN, Role.RESEARCHER, Role.REVIEWER}),
+}
+
+
+def project_for(user: User | AnonymousUser, slug: str, *roles: Role) -> Project:
+    """The project, if the person holds one of `roles` in it (none given: any role). One query."""
+    memberships = _memberships(user).filter(project=OuterRef("pk")).values("role")
+    project = Project.objects.annotate(roles_held=ArraySubquery(memberships)).filter(slug=slug).first()
+    held = _effective(user, project.roles_held) if project else frozenset()
+    if project is None or not held:
+        raise Http404(f"No project {slug!r} that {user} is a member of.")
+    if roles and held.isdisjoint(roles):
+        raise PermissionDenied(
+            _("This is for the project's roles %(roles)s.") % {"roles": ", ".join(str(role.label) for role in roles)}
+        )
+    return project
+
+
+def roles_of(user: User | AnonymousUser, project: Project) -> frozenset[Role]:
+    """The person's roles in the project, those that a role implies included. One query."""
+    return _effective(user, _memberships(user).filter(project=project).values_list("role", flat=True))
+
+
+def can(user: User | AnonymousUser, project: Project, *roles: Role) -> bool:
+    """Whether the person holds one of `roles` in the project. One query."""
+    return not roles_of(user, project).isdisjoint(roles)
+
+
+def assignment_for(user: User | AnonymousUser, assignment_id: int) -> Assignment:
+    """The person's own assignment, while they are an annotator of its project; loaded whole. One query."""
+    still_annotator = _memberships(user).filter(role=Role.ANNOTATOR).values("project")
+    own = Assignment.objects.whole().filter(annotator_id=user.pk, item__project__in=still_annotator)
+    assignment = own.filter(pk=assignment_id).first()
+    if assignment is None:
+        raise Http404(f"No assignment {assignment_id} of {user}.")
+    return assignment
+
+
+def _memberships(user: User | AnonymousUser) -> QuerySet[Membership]:
+    return Membership.objects.filter(user_id=user.pk, user__is_active=True)
+
+
+def _effective(user: User | AnonymousUser, roles: Iterable[str]) -> frozenset[Role]:
+    """A superuser is an admin of every project; being an annotator always takes a membership."""
+    held = {Role(role) for role in roles} | ({Role.ADMIN} if user.is_superuser else set())
+    return frozenset().union(*(IMPLIED.get(role, {role}) for role in held))
