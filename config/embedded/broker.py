@@ -21,7 +21,7 @@ from kombu.utils.json import dumps, loads
 
 from config.embedded import locks
 
-URL = "plumbline://"
+URL = "plumbline://localhost/"
 TRANSPORT_ALIASES["plumbline"] = "config.embedded.broker:Transport"
 
 log = logging.getLogger(__name__)

@@ -1,4 +1,4 @@
-"""Become another program: `python launch.py [--die-with PID] [--unprivileged] PROGRAM [ARGUMENT]...`
+"""Become another program: `launch.py [--die-with PID] [--signal NUMBER] [--unprivileged] PROGRAM [ARGUMENT]...`
 
 Run as a file, with the standard library alone, because it stands between a parent and every process that it starts.
 """
@@ -38,22 +38,24 @@ def leave_root() -> None:
             file.write(line)
 
 
-def die_with(parent: int) -> None:
-    """Have the kernel end this process when `parent` is gone, however it went (Linux; elsewhere nothing happens)."""
+def die_with(parent: int, sent: int = signal.SIGINT) -> None:
+    """Have the kernel send this process a signal when `parent` is gone, however it went (nothing happens off Linux)."""
     if sys.platform != "linux":
         return
     # After leave_root(): entering a user namespace forgets the request.
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGINT)
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, sent)
     if os.getppid() != parent:
         raise SystemExit(f"the process that started this one ({parent}) is gone")
 
 
 def main(arguments: list[str]) -> None:
-    parent, unprivileged = 0, False
+    parent, sent, unprivileged = 0, int(signal.SIGINT), False
     while arguments and arguments[0].startswith("--"):
         match arguments.pop(0):
             case "--die-with":
                 parent = int(arguments.pop(0))
+            case "--signal":
+                sent = int(arguments.pop(0))
             case "--unprivileged":
                 unprivileged = True
             case unknown:
@@ -61,7 +63,7 @@ def main(arguments: list[str]) -> None:
     if unprivileged and os.geteuid() == 0:
         leave_root()
     if parent:
-        die_with(parent)
+        die_with(parent, sent)
     os.execvp(arguments[0], arguments)  # noqa: S606
 
 

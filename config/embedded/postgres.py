@@ -110,9 +110,11 @@ def serving(data: Path) -> Iterator[None]:
     (data / "run").mkdir(parents=True, exist_ok=True)
     with locks.shared(data / "run" / "postgres.users") as users:
         start(data)
-        yield
-        if users.last():
-            stop(data)
+        try:
+            yield
+        finally:
+            if users.last():
+                stop(data)
 
 
 def server_pid(data: Path) -> int | None:
@@ -179,7 +181,7 @@ def _initialise(data: Path) -> None:
 
 
 def _clear_what_a_crash_left(data: Path) -> None:
-    """Remove the lock files of a dead server, whose process numbers may be others' by now, and end its last backends."""
+    """Remove a dead server's lock files, whose process numbers may be others' by now, and end its last backends."""
     pid_file = data / "postgres" / "postmaster.pid"
     if pid_file.exists():
         orphans = [process for process in psutil.process_iter() if _works_in(process, data / "postgres")]

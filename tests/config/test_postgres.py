@@ -55,7 +55,7 @@ def test_it_starts_answers_keeps_its_rows_over_a_restart_and_stops(data: Path) -
 def test_it_asks_for_the_password_and_has_no_port(data: Path) -> None:
     postgres.start(data, durable=False)
     with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
-        connect(data, password="wrong")  # noqa: S106
+        connect(data, password="wrong")
     pid = postgres.server_pid(data)
     assert pid
     assert psutil.Process(pid).net_connections("inet") == []

@@ -1,0 +1,46 @@
+.DEFAULT_GOAL := help
+.PHONY: help run setup test test-long lint fmt messages
+
+PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11 python; do \
+	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
+VENV = .venv/bin/python
+INSTALL = $(or $(PYTHON),$(error No Python 3.11 or later was found. Install one, or name it: make run PYTHON=/path/to/python)) \
+	config/install.py
+
+help: ## List the commands
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 20
+
+run: ## Set up what is missing, start everything, print the address and the sign-ins; Ctrl-C stops it
+	@$(INSTALL)
+	@exec $(VENV) manage.py up --with $$PPID
+
+setup: ## Set up .venv and the translations, start nothing
+	@$(INSTALL)
+
+test: ## Run the tests, from nothing (PYTEST="-k name" for some)
+	@$(INSTALL) --groups train,test --browser
+	@exec $(VENV) -m pytest $(PYTEST)
+
+test-long: ## Run the tests that take minutes
+	@$(INSTALL) --groups train,test --browser
+	@exec $(VENV) -m pytest -m long $(PYTEST)
+
+lint: ## Check style, types, imports, templates, migrations and translations
+	@$(INSTALL) --groups train,test,dev
+	$(VENV) -m ruff check .
+	$(VENV) -m ruff format --check .
+	$(VENV) -m mypy
+	.venv/bin/lint-imports
+	$(VENV) -m djlint --check --quiet templates
+	$(VENV) manage.py makemigrations --check --dry-run
+	$(VENV) manage.py translations --check
+
+fmt: ## Put the code and the templates into their form
+	@$(INSTALL) --groups train,test,dev
+	$(VENV) -m ruff check --fix-only .
+	$(VENV) -m ruff format .
+	$(VENV) -m djlint --reformat --quiet templates
+
+messages: ## Collect the texts of the interface into locale/ and compile them
+	@$(INSTALL)
+	$(VENV) manage.py translations
