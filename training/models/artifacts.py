@@ -53,7 +53,7 @@ class Model(models.Model):
     name = models.CharField(_("name"), max_length=120)
     family = models.CharField(_("family"), max_length=8, choices=Family, default=Family.CAUSAL)
     source = models.CharField(_("source"), max_length=500, blank=True)
-    path = models.CharField(_("folder"), max_length=500)
+    path = models.CharField(_("folder"), max_length=500, blank=True, help_text=_("Empty: `source` is a hub name."))
     figures = models.JSONField(_("figures"), default=dict)
     created_at = models.DateTimeField(auto_now_add=True)
 
@@ -69,11 +69,33 @@ class Model(models.Model):
         """Relative paths lie under the data folder, so that it can be moved as a whole."""
         return Path(settings.DATA) / self.path
 
+    @property
+    def location(self) -> str:
+        """What a trainer opens: the folder, or the hub name of a model that is not here."""
+        return str(self.folder) if self.path else self.source
+
+
+class PolicyQuerySet(models.QuerySet["Policy"]):
+    def published(self) -> PolicyQuerySet:
+        return self.exclude(published_at=None)
+
+    def brought(self) -> PolicyQuerySet:
+        """Those that no round made: what a round may start from."""
+        return self.filter(parent=None)
+
 
 class Policy(Model):
     generator = models.OneToOneField(Generator, on_delete=models.PROTECT, related_name="policy")
     parent = models.ForeignKey("self", on_delete=models.PROTECT, null=True, blank=True, related_name="children")
+    texts = models.CharField(
+        _("pretraining texts"),
+        max_length=500,
+        blank=True,
+        help_text=_("JSON lines of the kind it was pretrained on: mixed into SFT and PPO. Empty: nothing is mixed in."),
+    )
     published_at = models.DateTimeField(_("published"), null=True, blank=True)
+
+    objects = PolicyQuerySet.as_manager()
 
     class Meta(Model.Meta):
         verbose_name = _("policy")
@@ -81,6 +103,10 @@ class Policy(Model):
         constraints: ClassVar[list[Any]] = [
             models.UniqueConstraint(name="policy_name_once", fields=["project", "name"])
         ]
+
+    @property
+    def texts_file(self) -> Path | None:
+        return Path(settings.DATA) / self.texts if self.texts else None
 
 
 class RewardModel(Model):

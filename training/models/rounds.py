@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 from django.conf import settings
 from django.db import models
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from annotation.models import Project
@@ -19,6 +20,24 @@ class RoundState(models.TextChoices):
     CANCELLED = "cancelled", _("cancelled")
 
 
+class RoundStage(models.TextChoices):
+    """In the order in which they come. Those that share a name with a run's stage are done by one run."""
+
+    FREEZE = "freeze", _("Freezing the data")
+    SFT = "sft", _("Supervised fine-tuning")
+    REWARD_MODEL = "reward_model", _("Reward model")
+    PPO = "ppo", _("PPO")
+    EVALUATE = "evaluate", _("Evaluation")
+    PUBLISH = "publish", _("Publication")
+    SAMPLE = "sample", _("Sampling for the queue")
+
+    @property
+    def next(self) -> RoundStage | None:
+        """The stage after this one; None after the last."""
+        stages = list(RoundStage)
+        return dict(zip(stages, stages[1:], strict=False)).get(self)
+
+
 class Round(models.Model):
     """`base` is what SFT starts from. `seconds` holds the wall time of each stage, and under "overhead" what was neither
     training nor generation.
@@ -30,11 +49,10 @@ class Round(models.Model):
     dataset = models.ForeignKey(Dataset, on_delete=models.PROTECT, null=True, blank=True, related_name="rounds")
     options = models.JSONField(_("settings"), default=dict)
     state = models.CharField(_("state"), max_length=9, choices=RoundState, default=RoundState.RUNNING)
-    stage = models.CharField(_("stage"), max_length=20, default="freeze")
+    stage = models.CharField(_("stage"), max_length=12, choices=RoundStage, default=RoundStage.FREEZE)
+    stage_since = models.DateTimeField(default=timezone.now)
     error = models.TextField(_("reason of failure"), blank=True)
-    policy = models.OneToOneField(
-        Policy, on_delete=models.PROTECT, null=True, blank=True, related_name="made_by_round"
-    )
+    policy = models.OneToOneField(Policy, on_delete=models.PROTECT, null=True, blank=True, related_name="made_by_round")
     reward_model = models.OneToOneField(
         RewardModel, on_delete=models.PROTECT, null=True, blank=True, related_name="made_by_round"
     )
@@ -43,6 +61,7 @@ class Round(models.Model):
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="+")
     created_at = models.DateTimeField(auto_now_add=True)
     published_at = models.DateTimeField(null=True, blank=True)
+    published_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="+")
     finished_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:

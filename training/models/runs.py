@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, ClassVar
 
 from django.conf import settings
 from django.db import models
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -37,15 +39,30 @@ FINAL_STATES = (RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELLED)
 
 class TrainingRunQuerySet(models.QuerySet["TrainingRun"]):
     def claim(self, run_id: int, *, worker: str) -> TrainingRun | None:
-        """queued → running; None where it was cancelled or another worker has it (a message may come twice)."""
+        """queued → running; None where it was cancelled or another worker has it (a message may come twice).
+
+        `worker` names this claim and no other: whoever holds the run later may tell by it that they no longer do.
+        """
         now = timezone.now()
-        claimed = self.filter(id=run_id, state=RunState.QUEUED).update(
-            state=RunState.RUNNING, worker=worker, heartbeat_at=now, started_at=models.functions.Coalesce("started_at", now)
+        claimed = self.filter(id=run_id, state=RunState.QUEUED, cancel_requested=False).update(
+            state=RunState.RUNNING, worker=worker, heartbeat_at=now, started_at=Coalesce("started_at", now)
         )
         return self.get(id=run_id) if claimed == 1 else None
 
+    def held(self, run: TrainingRun) -> TrainingRunQuerySet:
+        """The run, as long as the claim it was got by still stands; else nothing."""
+        return self.filter(id=run.pk, state=RunState.RUNNING, worker=run.worker)
+
     def active(self) -> TrainingRunQuerySet:
         return self.exclude(state__in=FINAL_STATES)
+
+    def abandoned(self, *, after: timedelta) -> TrainingRunQuerySet:
+        """Running by their state, but nobody has said so for `after`."""
+        return self.filter(state=RunState.RUNNING, heartbeat_at__lt=timezone.now() - after)
+
+    def overlooked(self, *, after: timedelta) -> TrainingRunQuerySet:
+        """Queued, and the last message about it was sent longer ago than `after`."""
+        return self.filter(state=RunState.QUEUED, announced_at__lt=timezone.now() - after)
 
 
 class TrainingRun(models.Model):
@@ -62,6 +79,9 @@ class TrainingRun(models.Model):
     reference = models.ForeignKey(Policy, on_delete=models.PROTECT, null=True, blank=True, related_name="runs_against")
     judge = models.ForeignKey(RewardModel, on_delete=models.PROTECT, null=True, blank=True, related_name="runs")
     hyperparameters = models.JSONField(_("hyperparameters"), default=dict)
+    inputs = models.JSONField(
+        _("further inputs"), default=dict, blank=True, help_text=_("What it reads beside the dataset: prompts, texts.")
+    )
     state = models.CharField(_("state"), max_length=9, choices=RunState, default=RunState.QUEUED)
     cancel_requested = models.BooleanField(default=False)
     step = models.PositiveIntegerField(_("step"), default=0)
@@ -69,7 +89,7 @@ class TrainingRun(models.Model):
     latest = models.JSONField(_("latest figures"), default=dict)
     result = models.JSONField(_("result"), default=dict)
     error = models.TextField(_("reason of failure"), blank=True)
-    attempts = models.PositiveSmallIntegerField(_("starts"), default=0)
+    attempts = models.PositiveSmallIntegerField(_("starts that died"), default=0)
     worker = models.CharField(_("worker"), max_length=120, blank=True)
     code_version = models.CharField(_("code version"), max_length=64, blank=True)
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="+")
@@ -77,6 +97,7 @@ class TrainingRun(models.Model):
     started_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)
     heartbeat_at = models.DateTimeField(null=True, blank=True)
+    announced_at = models.DateTimeField(default=timezone.now)
 
     objects = TrainingRunQuerySet.as_manager()
 
@@ -87,6 +108,9 @@ class TrainingRun(models.Model):
         indexes: ClassVar[list[Any]] = [
             models.Index(name="run_unfinished", fields=["state"], condition=models.Q(state__in=["queued", "running"])),
         ]
+        constraints: ClassVar[list[Any]] = [
+            models.UniqueConstraint(name="run_stage_once_per_round", fields=["round", "stage"])
+        ]
 
     def __str__(self) -> str:
         return f"{self.get_stage_display()} {self.pk}"
@@ -94,6 +118,11 @@ class TrainingRun(models.Model):
     @property
     def folder(self) -> Path:
         return Path(settings.DATA) / "runs" / str(self.pk)
+
+    @property
+    def output(self) -> Path:
+        """Where the process keeps its metrics, result and error: the folder itself, but for an evaluation."""
+        return self.folder / "figures.json.run" if self.stage == Stage.EVALUATE else self.folder
 
     @property
     def is_final(self) -> bool:

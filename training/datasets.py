@@ -1,0 +1,237 @@
+"""Freezing: what people wrote becomes files with hashes, which never change again."""
+
+from __future__ import annotations
+
+import hashlib
+import heapq
+import json
+import shutil
+import uuid
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Exists, Max, OuterRef, QuerySet
+from django.utils.translation import gettext as _
+
+from annotation.models import Completion, Demonstration, Pool, Project, Prompt, Ranking, ReviewState, Split, User
+from training import formats
+from training.lineage import code_version, sha256_of
+from training.models import Dataset
+
+FILTERS = ("languages", "use_cases")
+NEEDED = {"demonstrations.jsonl": 1, "rankings.jsonl": 1, "prompts.jsonl": 1}
+CHUNK = 2_000
+
+LeftOut = dict[str, Counter[str]]
+
+
+class DatasetError(Exception):
+    """No dataset can be made of what there is, or a dataset is not what it was; says what was found and expected."""
+
+
+def freeze(
+    project: Project,
+    *,
+    user: User | None,
+    filters: Mapping[str, list[str]] | None = None,
+    needed: Mapping[str, int] = NEEDED,
+) -> Dataset:
+    """A dataset of all that the project holds now. Refused, with counts, where a file would have less than `needed`.
+
+    Training prompts and held-out ones are apart by their authors; rankings train the reward model only where the
+    prompt is in its pool, and PPO gets the prompts of the other.
+    """
+    filters = dict(filters or {})
+    if unknown := sorted(filters.keys() - set(FILTERS)):
+        raise DatasetError(f"Unknown filters: {', '.join(unknown)}. Known are {', '.join(FILTERS)}.")
+    root = Path(settings.DATA) / "datasets"
+    draft = root / f".{uuid.uuid4().hex}.part"
+    draft.mkdir(parents=True)
+    try:
+        frozen = _Freeze(project, filters)
+        files = {name: write_rows(draft / name, rows) for name, rows in frozen.files().items()}
+        _refuse_if_too_little(files, needed, frozen.left_out)
+        return _keep(draft, project, user=user, files=files, frozen=frozen)
+    except BaseException:
+        shutil.rmtree(draft, ignore_errors=True)
+        raise
+
+
+def verify(dataset: Dataset) -> None:
+    """Raise DatasetError unless every file is what it was when it was frozen."""
+    for name, recorded in dataset.files.items():
+        path = dataset.folder / name
+        if not path.is_file():
+            raise DatasetError(
+                f"{path} is missing. A dataset never changes: put the file back, or freeze a new dataset."
+            )
+        if sha256_of(path) != recorded["sha256"]:
+            raise DatasetError(
+                f"{path} has changed since it was frozen. Put the old file back, or freeze a new dataset."
+            )
+
+
+def sample_rows(dataset: Dataset | None, name: str, *, count: int) -> list[dict[str, Any]]:
+    """At most `count` rows of a file, chosen by their hash: as arbitrary as a draw, and the same every time."""
+    if dataset is None or not dataset.counts.get(name):
+        return []
+    with (dataset.folder / f"{name}.jsonl").open("rb") as file:
+        chosen = heapq.nsmallest(count, file, key=lambda line: hashlib.sha256(line).digest())
+    return [json.loads(line) for line in chosen]
+
+
+def discard(dataset: Dataset) -> None:
+    """Remove a dataset that nothing has used."""
+    folder = dataset.folder
+    dataset.delete()
+    shutil.rmtree(folder)
+
+
+def write_rows(path: Path, rows: Iterable[Any]) -> dict[str, Any]:
+    """Write JSON lines; what a Dataset records of a file."""
+    digest, count, size = hashlib.sha256(), 0, 0
+    with path.open("wb") as file:
+        for row in rows:
+            line = json.dumps(row, ensure_ascii=False).encode() + b"\n"
+            file.write(line)
+            digest.update(line)
+            count, size = count + 1, size + len(line)
+    path.chmod(0o444)
+    return {"sha256": digest.hexdigest(), "rows": count, "bytes": size}
+
+
+class _Freeze:
+    """One look at a project: nothing that comes in while the files are written is in some of them and not in others."""
+
+    def __init__(self, project: Project, filters: Mapping[str, list[str]]) -> None:
+        self.left_out: LeftOut = {"prompts": Counter(), "demonstrations": Counter(), "rankings": Counter()}
+        self.filters = {**filters, "up_to": _latest_ids(project)}
+        up_to = self.filters["up_to"]
+        prompts = Prompt.objects.filter(project=project, id__lte=up_to["prompts"])
+        for name, column in (("languages", "language__in"), ("use_cases", "use_case__in")):
+            if wanted := filters.get(name):
+                prompts = prompts.filter(**{column: wanted})
+        self.left_out["prompts"]["rejected by review"] = prompts.filter(review=ReviewState.REJECTED).count()
+        elsewhere = Prompt.objects.filter(project=project, digest=OuterRef("digest")).exclude(split=Split.TRAIN)
+        leaking = prompts.filter(Exists(elsewhere), split=Split.TRAIN)
+        self.left_out["prompts"]["same text in a held-out split"] = leaking.count()
+        self.prompts = prompts.usable().exclude(id__in=leaking.values("id"))
+        chosen = self.prompts.values("id")
+        self.demonstrations = Demonstration.objects.filter(prompt__in=chosen, id__lte=up_to["demonstrations"])
+        self.rankings = Ranking.objects.filter(prompt__in=chosen, id__lte=up_to["rankings"])
+
+    def files(self) -> dict[str, Iterator[Any]]:
+        train, held_out = {"prompt__split": Split.TRAIN}, {"prompt__split__in": [Split.VALIDATION, Split.TEST]}
+        prompts = self.prompts.filter(split=Split.TRAIN, pool=Pool.POLICY)
+        tested = self.prompts.exclude(split=Split.TRAIN)
+        reward = self.rankings.filter(**train, prompt__pool=Pool.REWARD)
+        unused = self.rankings.filter(**train).exclude(prompt__pool=Pool.REWARD)
+        self.left_out["rankings"]["of prompts kept for PPO"] = unused.count()
+        return {
+            "instructions.jsonl": (formats.instruction_row(prompt) for prompt in _read(self.prompts)),
+            "demonstrations.jsonl": self._demonstrations(self.demonstrations.filter(**train)),
+            "demonstrations_held_out.jsonl": self._demonstrations(self.demonstrations.filter(**held_out)),
+            "rankings.jsonl": self._rankings(reward),
+            "rankings_held_out.jsonl": self._rankings(self.rankings.filter(**held_out)),
+            "prompts.jsonl": self._prompts(prompts),
+            "prompts_held_out.jsonl": self._prompts(tested),
+        }
+
+    def _prompts(self, prompts: QuerySet[Prompt]) -> Iterator[formats.PromptRow]:
+        seen: set[str] = set()
+        for prompt in _read(prompts):
+            if prompt.digest in seen:
+                self.left_out["prompts"]["repeats"] += 1
+                continue
+            seen.add(prompt.digest)
+            yield formats.prompt_row(prompt)
+
+    def _demonstrations(self, demonstrations: QuerySet[Demonstration]) -> Iterator[formats.DemonstrationRow]:
+        seen: set[tuple[str, str]] = set()
+        for demonstration in _read(demonstrations.select_related("prompt")):
+            key = (demonstration.prompt.digest, hashlib.sha256(demonstration.text.encode()).hexdigest())
+            if demonstration.review == ReviewState.REJECTED:
+                self.left_out["demonstrations"]["rejected by review"] += 1
+            elif key in seen:
+                self.left_out["demonstrations"]["repeats"] += 1
+            else:
+                seen.add(key)
+                yield formats.demonstration_row(demonstration)
+
+    def _rankings(self, rankings: QuerySet[Ranking]) -> Iterator[formats.RankingRow]:
+        for chunk in _chunks(_read(rankings.select_related("prompt"))):
+            ids = {completion for ranking in chunk for group in ranking.groups for completion in group}
+            texts = dict(Completion.objects.filter(id__in=ids).values_list("id", "text"))
+            for ranking in chunk:
+                if ranking.review == ReviewState.REJECTED:
+                    self.left_out["rankings"]["rejected by review"] += 1
+                elif len(ranking.groups) < 2:
+                    self.left_out["rankings"]["all outputs tied"] += 1
+                else:
+                    yield formats.ranking_row(ranking, texts)
+
+
+def _latest_ids(project: Project) -> dict[str, int]:
+    sets: dict[str, QuerySet[Any]] = {
+        "prompts": Prompt.objects.filter(project=project),
+        "demonstrations": Demonstration.objects.filter(prompt__project=project),
+        "rankings": Ranking.objects.filter(prompt__project=project),
+    }
+    return {name: rows.aggregate(latest=Max("id"))["latest"] or 0 for name, rows in sets.items()}
+
+
+def _read(rows: QuerySet[Any]) -> Iterator[Any]:
+    return rows.order_by("id").iterator(chunk_size=CHUNK)
+
+
+def _chunks(rows: Iterator[Ranking]) -> Iterator[list[Ranking]]:
+    chunk: list[Ranking] = []
+    for row in rows:
+        chunk.append(row)
+        if len(chunk) == CHUNK:
+            yield chunk
+            chunk = []
+    if chunk:
+        yield chunk
+
+
+def _refuse_if_too_little(files: Mapping[str, Any], needed: Mapping[str, int], left_out: LeftOut) -> None:
+    missing = [
+        f"{name.removesuffix('.jsonl')}: {files[name]['rows']} found, {least} needed"
+        for name, least in needed.items()
+        if files[name]["rows"] < least
+    ]
+    if not missing:
+        return
+    reasons = "; ".join(
+        f"{kind} left out: {', '.join(f'{count} {reason}' for reason, count in counts.items() if count)}"
+        for kind, counts in left_out.items()
+        if any(counts.values())
+    )
+    raise DatasetError(
+        _("There is too little to train on: {missing}. Only training prompts count, and rankings only of prompts that feed "
+          "the reward model. {reasons} Collect more, then start a new round.").format(
+            missing="; ".join(missing), reasons=f"({reasons})." if reasons else ""
+        )
+    )  # fmt: skip
+
+
+def _keep(draft: Path, project: Project, *, user: User | None, files: dict[str, Any], frozen: _Freeze) -> Dataset:
+    together = hashlib.sha256(json.dumps({name: files[name]["sha256"] for name in sorted(files)}).encode()).hexdigest()
+    with transaction.atomic():
+        dataset = Dataset.objects.create(
+            project=project,
+            files=files,
+            counts={name.removesuffix(".jsonl"): file["rows"] for name, file in files.items()},
+            left_out={kind: dict(+counts) for kind, counts in frozen.left_out.items() if +counts},
+            filters=frozen.filters,
+            sha256=together,
+            code_version=code_version(),
+            created_by=user,
+        )
+        draft.rename(dataset.folder)
+    return dataset

@@ -1,0 +1,23 @@
+"""The Celery door: thin tasks that take ids. None of them imports torch."""
+
+from __future__ import annotations
+
+from celery import shared_task
+
+from training import rounds, runs
+
+
+@shared_task(max_retries=0)
+def execute_run(run_id: int) -> None:
+    runs.execute(run_id)
+
+
+@shared_task(max_retries=0)
+def advance_round(round_id: int) -> None:
+    rounds.advance(round_id)
+
+
+@shared_task(max_retries=0)
+def sweep() -> None:
+    runs.sweep()
+    rounds.sweep()
