@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help run setup test test-long lint fmt messages
+.PHONY: help run setup test test-long lint fmt messages constraints
 
 PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11 python; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
@@ -44,3 +44,8 @@ fmt: ## Put the code and the templates into their form
 messages: ## Collect the texts of the interface into locale/ and compile them
 	@$(INSTALL)
 	$(VENV) manage.py translations
+
+constraints: ## Resolve all versions anew, in a clean environment, and write them to constraints.txt
+	@: > constraints.txt && rm -rf .venv && $(INSTALL) --groups train,test,dev
+	@{ echo "# The versions that Plumbline is built and tested with. Made from a clean installation: make constraints"; \
+	  $(VENV) -m pip freeze | sed 's/+[a-z0-9]*$$//' | grep -vE '^(pip|setuptools)=='; } > constraints.txt
