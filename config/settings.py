@@ -1,6 +1,6 @@
 """Every setting of Plumbline, in one file. What is not given in the environment has a safe default for one machine.
 
-With no DATABASE_URL and no CELERY_BROKER_URL the services are the embedded ones under the data folder (config/embedded).
+With no DATABASE_URL and no CELERY_BROKER_URL the services are the embedded ones (config/embedded), in the data folder.
 """
 
 from __future__ import annotations
@@ -205,7 +205,7 @@ USE_TZ = True
 TIME_ZONE = "UTC"
 
 STATIC_URL = "static/"
-STATIC_ROOT = DATA / "static"
+STATIC_ROOT = Path(env_str("STATIC_ROOT", str(DATA / "static")))
 STATICFILES_DIRS = [BASE_DIR / "static"]
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
