@@ -8,7 +8,7 @@ WORKDIR /app
 RUN groupadd --gid 1000 plumbline \
  && useradd --uid 1000 --gid plumbline --home-dir /home/plumbline --create-home plumbline \
  && install --directory --owner plumbline --group plumbline /data
-ENV PLUMBLINE_DATA=/data PATH=/app/.venv/bin:$PATH
+ENV PLUMBLINE_DATA=/data HF_HOME=/data/huggingface PATH=/app/.venv/bin:$PATH
 COPY pyproject.toml constraints.txt ./
 COPY config/install.py config/
 RUN python config/install.py --groups ""
@@ -35,7 +35,7 @@ COPY . .
 RUN python config/install.py --groups train
 USER plumbline
 VOLUME /data
-HEALTHCHECK --interval=30s --timeout=20s --start-period=30s --retries=4 \
+HEALTHCHECK --interval=60s --timeout=30s --start-period=30s --retries=4 \
     CMD ["sh", "-c", "celery -A config inspect ping --destination \"$WORKER_NAME@$HOSTNAME\""]
 ENV WORKER_NAME=training
 CMD ["celery", "-A", "config", "worker", "--queues", "training", "--hostname", "training@%h", "--pool", "threads", \

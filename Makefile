@@ -46,6 +46,8 @@ messages: ## Collect the texts of the interface into locale/ and compile them
 	$(VENV) manage.py translations
 
 constraints: ## Resolve all versions anew, in a clean environment, and write them to constraints.txt
-	@: > constraints.txt && rm -rf .venv && $(INSTALL) --groups train,test,dev
-	@{ echo "# The versions that Plumbline is built and tested with. Made from a clean installation: make constraints"; \
-	  $(VENV) -m pip freeze | sed 's/+[a-z0-9]*$$//' | grep -vE '^(pip|setuptools)=='; } > constraints.txt
+	@: > constraints.txt
+	@venv=$$(mktemp -d) && $(INSTALL) --venv $$venv --groups train,test,dev && \
+	{ echo "# The versions that Plumbline is built and tested with. Made from a clean installation: make constraints"; \
+	  $$venv/bin/python -m pip freeze | sed 's/+[a-z0-9]*$$//' | grep -vE '^(pip|setuptools)=='; } > constraints.txt; \
+	rm -rf $$venv
