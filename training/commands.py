@@ -82,6 +82,8 @@ def stage_flags(run: TrainingRun) -> list[str]:
                 "prompts": given / "prompts.jsonl",
                 "reward-model": _location(run.judge),
             }
+        case Stage.SCORE:
+            flags |= {"reward-model": _location(run.judge), "completions": given / "completions.jsonl"}
         case Stage.EVALUATE:
             flags = {"json": run.folder / "figures.json"}
             if run.inputs.get("prompts"):
@@ -101,9 +103,10 @@ def write_inputs(run: TrainingRun) -> None:
     given = run.folder / INPUTS
     given.mkdir(parents=True, exist_ok=True)
     (given / "hyperparameters.json").write_text(json.dumps(run.hyperparameters, indent=1))
-    if rows := run.inputs.get("prompts"):
-        with (given / "prompts.jsonl").open("w") as file:
-            file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    for name in ("prompts", "completions"):
+        if rows := run.inputs.get(name):
+            with (given / f"{name}.jsonl").open("w") as file:
+                file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
 
 
 def _location(model: Policy | RewardModel | None) -> str | None:
