@@ -1,0 +1,153 @@
+"""Checkpoints: everything a run needs to go on to the bit, in safetensors and JSON, whole or not at all."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+KEPT = 2
+SPARE = 16 * 2**20  # left free for metrics and error.json
+
+
+@dataclass
+class State:
+    """What a run consists of at a step: weights, optimisers, tensors (rollouts, averages) and plain values."""
+
+    modules: dict[str, nn.Module] = field(default_factory=dict)
+    optimizers: dict[str, torch.optim.Optimizer] = field(default_factory=dict)
+    tensors: dict[str, Tensor] = field(default_factory=dict)
+    values: dict[str, Any] = field(default_factory=dict)
+    step: int = 0
+
+    def pack(self) -> dict[str, Tensor]:
+        """Every tensor under a name of its own; tied weights once."""
+        packed = {"random/cpu": torch.get_rng_state()}
+        if torch.cuda.is_available():
+            packed["random/cuda"] = torch.cuda.get_rng_state()
+        for name, module in self.modules.items():
+            for key, tensor in _weights(module).items():
+                packed[f"module/{name}/{key}"] = tensor
+        for name, optimizer in self.optimizers.items():
+            for i, parameter in enumerate(_parameters(optimizer)):
+                for key, value in optimizer.state[parameter].items():
+                    packed[f"optimizer/{name}/{i}/{key}"] = value
+        for name, tensor in self.tensors.items():
+            packed[f"tensor/{name}"] = tensor
+        return packed
+
+    def unpack(self, packed: Mapping[str, Tensor]) -> None:
+        """Put back what `pack` gave. Weights are copied in place, so that optimisers keep their parameters."""
+        torch.set_rng_state(packed["random/cpu"])
+        if torch.cuda.is_available() and "random/cuda" in packed:
+            torch.cuda.set_rng_state(packed["random/cuda"])
+        with torch.no_grad():
+            for name, module in self.modules.items():
+                for key, tensor in _weights(module).items():
+                    tensor.copy_(packed[f"module/{name}/{key}"])
+        for name, optimizer in self.optimizers.items():
+            parameters = _parameters(optimizer)
+            prefix = f"optimizer/{name}/"
+            for full, value in packed.items():
+                if full.startswith(prefix):
+                    i, key = full.removeprefix(prefix).split("/")
+                    # Adam counts its steps on the CPU, whatever holds the weights.
+                    device = "cpu" if key == "step" else parameters[int(i)].device
+                    optimizer.state[parameters[int(i)]][key] = value.to(device)
+        self.tensors = {
+            name.removeprefix("tensor/"): tensor for name, tensor in packed.items() if name.startswith("tensor/")
+        }
+
+
+def write(folder: Path, state: State) -> Path:
+    """Save the state as `folder`/step-N and keep the last two.
+
+    Raises OSError (ENOSPC), before anything is written, where the disk has no room for it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    packed = {name: tensor.detach().cpu().contiguous() for name, tensor in state.pack().items()}
+    _check_room(folder, needed=sum(tensor.nbytes for tensor in packed.values()))
+    final = folder / f"step-{state.step:09d}"
+    beside = folder / f".{final.name}.{os.getpid()}"
+    try:
+        beside.mkdir()
+        save_file(packed, beside / "state.safetensors")
+        (beside / "state.json").write_text(json.dumps({"step": state.step, "values": state.values}))
+        for file in beside.iterdir():
+            _to_disk(file)
+        if final.exists():
+            shutil.rmtree(final)
+        beside.rename(final)
+        _to_disk(folder)
+    except SafetensorError as error:
+        # safetensors reports what the system said in words of its own.
+        raise OSError(errno.ENOSPC if "No space" in str(error) else errno.EIO, str(error), str(beside)) from error
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+    for old in _found(folder)[:-KEPT]:
+        shutil.rmtree(old)
+    return final
+
+
+def restore(folder: Path, state: State) -> bool:
+    """Set the state to the latest whole checkpoint; False where there is none. Leftovers of a kill are cleared."""
+    for leftover in folder.glob(".step-*"):
+        shutil.rmtree(leftover)
+    for path in reversed(_found(folder)):
+        try:
+            packed = load_file(path / "state.safetensors")
+            plain = json.loads((path / "state.json").read_text())
+        except (OSError, ValueError, SafetensorError) as error:
+            print(f"{path} cannot be read ({error}); going back to the one before.", flush=True)
+            continue
+        state.unpack(packed)
+        state.step, state.values = plain["step"], plain["values"]
+        return True
+    return False
+
+
+def clear(folder: Path) -> None:
+    """Remove the checkpoints of a run that is done."""
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _found(folder: Path) -> list[Path]:
+    return sorted(folder.glob("step-*"))
+
+
+def _weights(module: nn.Module) -> dict[str, Tensor]:
+    return {**dict(module.named_parameters()), **dict(module.named_buffers())}
+
+
+def _parameters(optimizer: torch.optim.Optimizer) -> list[nn.Parameter]:
+    return [parameter for group in optimizer.param_groups for parameter in group["params"]]
+
+
+def _check_room(folder: Path, *, needed: int) -> None:
+    free = shutil.disk_usage(folder).free
+    if free < needed + SPARE:
+        raise OSError(
+            errno.ENOSPC,
+            f"A checkpoint takes {needed / 2**20:.0f} MiB and {free / 2**20:.0f} MiB are free. Make room, then start the "
+            "run again: it goes on from its last checkpoint",
+            str(folder),
+        )
+
+
+def _to_disk(path: Path) -> None:
+    """fsync a file or a folder's list of names: a rename must not reach the disk before what it names."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

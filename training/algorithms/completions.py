@@ -1,0 +1,155 @@
+"""Files of completions: sampled from a policy, and scored by a reward model."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from training.algorithms import data, sampling
+from training.algorithms.data import Row
+from training.algorithms.hyperparameters import Sample, Score
+from training.algorithms.networks import Policy, Scorer, load_policy, load_reward_model, same_vocabulary
+from training.algorithms.reward_model import rewards_of
+from training.algorithms.run_folder import Metrics, Run
+from training.algorithms.sampling import Sampled
+
+PARTIAL = "samples.partial.jsonl"
+
+
+def sample(run: Run, settings: Sample, *, policy: str, prompts: str, reward_model: str | None = None) -> Metrics:
+    """Write samples.jsonl: each prompt's completions, in the prompts' order. A stopped run goes on where it was."""
+    lines = data.read_rows(Path(prompts), data.prompt_problem)
+    speaker = load_policy(policy).freeze()
+    scorer = load_reward_model(reward_model).freeze() if reward_model else None
+    if scorer:
+        same_vocabulary(speaker, scorer, names=("The policy", "the reward model"))
+    encoded = [shortened(speaker.encoder.prompt(line["prompt"]), settings=settings) for line in lines]
+    done = {line.pop("number"): line for line in _whole_lines(run.path / PARTIAL)}
+    run.begin("sampling")
+    for batch in sampling.batches_of_prompts(
+        [len(prompt) for prompt in encoded], repeats=candidates(settings), rows=settings.batch_size
+    ):
+        if done.keys() >= set(batch):
+            continue
+        run.stop_if_asked()
+        drawn = draw(
+            speaker, [encoded[i] for i in batch], keys=[_key(lines[i], i) for i in batch], settings=settings, run=run
+        )
+        rewards = _rewards(scorer, [encoded[i] for i in batch], drawn, settings=settings)
+        for i, completions, scores in zip(batch, drawn, rewards, strict=True):
+            done[i] = _line(lines[i], completions, scores, speaker)
+            run.append(PARTIAL, done[i] | {"number": i})
+        run.log(len(done), len(lines), {"tokens_per_second": _tokens(done.values()) / run.elapsed("sampling")})
+    run.end("sampling")
+    _write_lines(run.path / "samples.jsonl", (done[i] for i in range(len(lines))))
+    (run.path / PARTIAL).unlink(missing_ok=True)
+    count = sum(len(line["completions"]) for line in done.values())
+    return {"prompts": len(lines), "completions": count, "mean_length": _tokens(done.values()) / max(count, 1)}
+
+
+def score(run: Run, settings: Score, *, reward_model: str, completions: str) -> Metrics:
+    """Write scores.jsonl: the rows of the file, in order, with a reward on each completion."""
+    lines = data.read_rows(Path(completions), data.completions_problem)
+    scorer = load_reward_model(reward_model).freeze()
+    rows = [
+        Row(
+            scorer.encoder.prompt(line["prompt"]),
+            scorer.encoder.completion(each["text"], ended=each.get("finished", True)),
+        )
+        for line in lines
+        for each in line["completions"]
+    ]
+    rewards = iter(rewards_of(scorer, rows, settings=settings))
+    for line in lines:
+        line["completions"] = [each | {"reward": next(rewards)} for each in line["completions"]]
+    _write_lines(run.path / "scores.jsonl", lines)
+    everything = [each["reward"] for line in lines for each in line["completions"]]
+    return {"completions": len(everything), "mean_reward": sum(everything) / max(len(everything), 1)}
+
+
+def candidates(settings: Sample) -> int:
+    """Completions sampled a prompt."""
+    return settings.candidates or settings.completions
+
+
+def draw(
+    policy: Policy, prompts: Sequence[list[int]], *, keys: Sequence[str], settings: Sample, run: Run
+) -> list[list[Sampled]]:
+    """The completions kept of each prompt: all that are sampled, or the first K of the candidates that differ in text."""
+    drawn = sampling.sample(
+        policy,
+        prompts,
+        seeds=[[sampling.seed_for(settings.seed, key, k) for k in range(candidates(settings))] for key in keys],
+        settings=sampling.Settings(
+            max_new_tokens=settings.max_new_tokens,
+            temperature=settings.temperature,
+            top_k=settings.top_k,
+            top_p=settings.top_p,
+            precision=settings.precision,
+        ),
+        should_stop=run.should_stop,
+    )
+    if not settings.candidates:
+        return drawn
+    differing = [
+        list({policy.encoder.decode(each.tokens): each for each in reversed(row)}.values())[::-1] for row in drawn
+    ]
+    return [row[: settings.completions] for row in differing]
+
+
+def shortened(prompt: list[int], *, settings: Sample) -> list[int]:
+    """The end of a prompt that leaves no room for a completion otherwise."""
+    return prompt[-(settings.max_length - settings.max_new_tokens) :]
+
+
+def _key(line: dict[str, Any], number: int) -> str:
+    """What a prompt's seeds are made from: its id, so that they stay when prompts come or go around it."""
+    return str(line.get("id", number))
+
+
+def _rewards(
+    scorer: Scorer | None, prompts: Sequence[list[int]], drawn: Sequence[Sequence[Sampled]], *, settings: Sample
+) -> list[list[float]] | list[None]:
+    if scorer is None:
+        return [None] * len(prompts)
+    rows = [Row(prompt, each.tokens) for prompt, row in zip(prompts, drawn, strict=True) for each in row]
+    rewards = iter(rewards_of(scorer, rows, settings=settings))
+    return [[next(rewards) for _ in row] for row in drawn]
+
+
+def _line(
+    line: dict[str, Any], sampled: Sequence[Sampled], rewards: Sequence[float] | None, policy: Policy
+) -> dict[str, Any]:
+    completions: list[dict[str, Any]] = [
+        {
+            "text": policy.encoder.decode(each.tokens),
+            "tokens": len(each.tokens),
+            "logprob": round(each.logprob, 5),
+            "finished": each.finished,
+            "seed": each.seed,
+        }
+        for each in sampled
+    ]
+    for completion, reward in zip(completions, rewards or (), strict=False):
+        completion["reward"] = round(reward, 5)
+    return {"id": line.get("id"), "prompt": line["prompt"], "completions": completions}
+
+
+def _tokens(lines: Iterable[dict[str, Any]]) -> int:
+    return sum(each["tokens"] for line in lines for each in line["completions"])
+
+
+def _whole_lines(path: Path) -> Iterator[dict[str, Any]]:
+    """The lines of a file that a kill may have cut short in its last one."""
+    if path.exists():
+        whole, _, _ = path.read_text(encoding="utf-8").rpartition("\n")
+        yield from (json.loads(line) for line in whole.split("\n") if line)
+
+
+def _write_lines(path: Path, lines: Iterable[dict[str, Any]]) -> None:
+    beside = path.with_name(f".{path.name}")
+    with beside.open("w", encoding="utf-8") as file:
+        file.writelines(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
+    beside.replace(path)

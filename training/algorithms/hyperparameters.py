@@ -1,0 +1,402 @@
+"""Every knob of every stage: typed, explained, with its source and the paper's value as the default.
+
+Torch-free, so that web pages can read the dataclasses. Names follow the field (`kl_coef`, `cliprange`, `vf_coef` …).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from training.algorithms.errors import InputError
+
+PAPER = "InstructGPT, arXiv 2203.02155"
+N_PLUS = "The N+ implementation details of RLHF with PPO, arXiv 2403.17031"
+LM_HUMAN = "Fine-tuning language models from human preferences, arXiv 1909.08593"
+PRESETS = ("paper", "starter", "test")
+
+T = TypeVar("T")
+
+
+def knob(
+    default: T,
+    help: str,
+    *,
+    source: str = "",
+    low: float | None = None,
+    high: float | None = None,
+    choices: Sequence[str] = (),
+) -> T:
+    """A dataclass field with its help text, source and bounds (inclusive) as metadata."""
+    metadata = {"help": help, "source": source, "low": low, "high": high, "choices": tuple(choices)}
+    return field(default=default, metadata=metadata)  # type: ignore[return-value]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Computing:
+    """What every stage shares: where randomness starts and how the arithmetic is done."""
+
+    seed: int = knob(0, "Start of every random number: data order, initial weights, dropout, sampling.", low=0)
+    precision: str = knob(
+        "auto",
+        "Arithmetic of the models; weights and optimiser stay in fp32. auto: bf16 where the processor is good at it.",
+        choices=("auto", "fp32", "bf16"),
+    )
+    token_budget: int = knob(
+        16384, "Most tokens, padding included, in one forward pass; a larger batch is run in parts.", low=16
+    )
+    max_length: int = knob(
+        2048, "Rows of more tokens than this are left out of training and counted.", source=f"{PAPER}, C", low=8
+    )
+
+    def problems(self) -> list[str]:
+        """What is wrong with the values taken together; subclasses add to it."""
+        if self.token_budget < self.max_length:
+            return [
+                f"token_budget is {self.token_budget} and max_length {self.max_length}: one row must fit into a "
+                "forward pass. Raise token_budget or lower max_length."
+            ]
+        return []
+
+
+@dataclass(frozen=True, kw_only=True)
+class Optimisation(Computing):
+    """What every stage that trains shares: AdamW, its schedule, and how often to report and to save."""
+
+    learning_rate: float = knob(9.65e-6, "Peak learning rate of AdamW.", source=f"{PAPER}, C", low=0)
+    schedule: str = knob(
+        "cosine",
+        "How the learning rate falls after the warm-up.",
+        source=PAPER,
+        choices=("cosine", "linear", "constant"),
+    )
+    final_lr_fraction: float = knob(
+        0.1, "Where the schedule ends, as a share of the peak.", source=f"{PAPER}, C.1", low=0, high=1
+    )
+    warmup_steps: int = knob(0, "Steps over which the learning rate rises to its peak.", low=0)
+    weight_decay: float = knob(0.0, "Decoupled weight decay, on matrices alone.", low=0)
+    adam_beta1: float = knob(0.9, "Decay of Adam's mean of gradients.", source=f"{PAPER}, C", low=0, high=0.9999)
+    adam_beta2: float = knob(0.95, "Decay of Adam's mean of squares.", source=f"{PAPER}, C", low=0, high=0.99999)
+    adam_epsilon: float = knob(1e-8, "Added to the root of Adam's mean of squares.", low=0)
+    max_grad_norm: float = knob(1.0, "Gradients are scaled down to this norm; 0 leaves them alone.", low=0)
+    batch_size: int = knob(32, "Rows (rankings, for a reward model) a step.", low=1)
+    epochs: float = knob(1.0, "Passes over the data; a fraction is allowed.", low=0)
+    max_steps: int = knob(0, "Stop after so many steps whatever epochs says; 0: epochs decides.", low=0)
+    dropout: float = knob(0.0, "Dropout while training, where the model has any.", low=0, high=0.9)
+    log_every: int = knob(1, "Steps between two lines of metrics.", low=1)
+    eval_every: int = knob(0, "Steps between two looks at the held-out rows; 0: at the end alone.", low=0)
+    checkpoint_seconds: float = knob(
+        60.0, "Seconds between checkpoints (they do not touch the mathematics); 0: after every step.", low=0
+    )
+    group_by_length: bool = knob(True, "Put rows of like length into one batch: less padding, same order of epochs.")
+
+    def problems(self) -> list[str]:
+        problems = super().problems()
+        if self.epochs == 0 and self.max_steps == 0:
+            problems.append("epochs and max_steps are both 0: nothing would be trained. Set one of them.")
+        return problems
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pretrain(Optimisation):
+    """Language modelling on raw text; without a base model, also the shape of the model that is built."""
+
+    learning_rate: float = knob(3e-4, "Peak learning rate of AdamW.", low=0)
+    weight_decay: float = knob(0.1, "Decoupled weight decay, on matrices alone.", low=0)
+    warmup_steps: int = knob(50, "Steps over which the learning rate rises to its peak.", low=0)
+    vocab_size: int = knob(2048, "Tokens of the byte-level BPE trained on the texts.", low=300)
+    hidden_size: int = knob(192, "Width of the model that is built.", low=8)
+    num_layers: int = knob(4, "Layers of the model that is built.", low=1)
+    num_heads: int = knob(6, "Attention heads of the model that is built.", low=1)
+    intermediate_size: int = knob(512, "Width of the feed-forward part of the model that is built.", low=8)
+    max_position_embeddings: int = knob(1024, "Longest sequence the model that is built is meant for.", low=16)
+    tie_word_embeddings: bool = knob(True, "Use one matrix for the embedding of tokens and for the output.")
+
+    def problems(self) -> list[str]:
+        problems = super().problems()
+        if self.hidden_size % self.num_heads or (self.hidden_size // self.num_heads) % 2:
+            problems.append(
+                f"hidden_size is {self.hidden_size} and num_heads {self.num_heads}: each head needs an even share. "
+                "Choose a hidden_size that is a multiple of 2 × num_heads."
+            )
+        return problems
+
+
+@dataclass(frozen=True, kw_only=True)
+class SFT(Optimisation):
+    """Supervised fine-tuning on demonstrations; the loss is on the answers alone."""
+
+    epochs: float = knob(16.0, "Passes over the demonstrations.", source=f"{PAPER}, C.1", low=0)
+    dropout: float = knob(
+        0.2, "Residual dropout while training, where the model has any.", source=PAPER, low=0, high=0.9
+    )
+    pretraining_share: float = knob(
+        0.1,
+        "Share of pretraining rows in a batch, when pretraining texts are given.",
+        source=f"{PAPER}, C.3 (the model that PPO starts from)",
+        low=0,
+        high=0.9,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reward(Optimisation):
+    """Reward modelling on rankings: all pairs of a ranking are one element of the batch."""
+
+    learning_rate: float = knob(9e-6, "Peak learning rate of AdamW.", source=f"{PAPER}, C.2", low=0)
+    batch_size: int = knob(64, "Rankings a step; each weighs the same.", source=f"{PAPER}, C.2", low=1)
+    ties: str = knob(
+        "drop",
+        "Pairs of equal rank: left out of the loss, or half a point for either side.",
+        source=f"{PAPER}, C.2 (drop)",
+        choices=("drop", "half"),
+    )
+    group_by_length: bool = knob(False, "Put rankings of like length into one batch: less padding.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PPO(Optimisation):
+    """Reinforcement learning of the policy against the reward model, kept near the policy it started from."""
+
+    learning_rate: float = knob(
+        9.65e-6, "Learning rate of the policy; swept from 2.55e-6 to 2.55e-5.", source=f"{PAPER}, C.4", low=0
+    )
+    value_learning_rate: float = knob(9e-6, "Learning rate of the value model.", source=f"{PAPER}, C.4", low=0)
+    schedule: str = knob("constant", "How the learning rate falls after the warm-up.", source=f"{PAPER}, C.4",
+                         choices=("cosine", "linear", "constant"))  # fmt: skip
+    warmup_steps: int = knob(
+        80, "Updates over which the learning rates rise to their peaks: 10 iterations.", source=f"{PAPER}, C.4", low=0
+    )
+    total_episodes: int = knob(256_000, "Completions sampled and learnt from in all.", source=f"{PAPER}, C.4", low=1)
+    batch_size: int = knob(512, "Episodes an iteration.", source=f"{PAPER}, C.4", low=1)
+    minibatch_size: int = knob(64, "Episodes an update.", source=f"{PAPER}, C.4", low=1)
+    num_ppo_epochs: int = knob(1, "Passes over an iteration's episodes.", source=f"{PAPER}, C.4", low=1)
+    response_length: int = knob(1024, "Most tokens of a completion.", source=f"{PAPER}, C", low=1)
+    temperature: float = knob(1.0, "Sampling temperature; the policy's own distribution is 1.", source=PAPER, low=0.01)
+    kl_coef: float = knob(0.02, "Weight of the per-token KL penalty to the reference.", source=f"{PAPER}, C.4", low=0)
+    kl_target: float = knob(
+        0.0, "KL an episode that kl_coef is steered towards; 0 keeps kl_coef fixed.", source=f"{LM_HUMAN}, 2.2", low=0
+    )
+    kl_horizon: int = knob(
+        10_000, "Episodes over which kl_coef may double or halve about once.", source=LM_HUMAN, low=1
+    )
+    gamma: float = knob(
+        1.0, "Discount; 1 for episodes that are rewarded once, at their end.", source=PAPER, low=0, high=1
+    )
+    lam: float = knob(0.95, "GAE's trade of bias for variance.", source=LM_HUMAN, low=0, high=1)
+    cliprange: float = knob(
+        0.2, "How far an update may move a token's probability ratio.", source=f"{PAPER}, C.4", low=0
+    )
+    cliprange_value: float = knob(
+        0.2, "How far an update may move a value; 0: as far as it likes.", source=LM_HUMAN, low=0
+    )
+    vf_coef: float = knob(0.1, "Weight of the value loss.", source=LM_HUMAN, low=0)
+    whiten_rewards: bool = knob(False, "Scale rewards to unit variance before the advantages are made.", source=N_PLUS)
+    missing_eos_penalty: float = knob(
+        0.0, "Taken from the reward of a completion that did not end by itself.", source=f"{N_PLUS} (1.0)", low=0
+    )
+    ptx_coef: float = knob(
+        27.8, "Weight of the pretraining gradients, when pretraining texts are given.", source=f"{PAPER}, C.4", low=0
+    )
+    ptx_batch_size: int = knob(512, "Pretraining rows an update: eight an episode.", source=f"{PAPER}, C.4", low=1)
+    ema_decay: float = knob(
+        0.992, "The result is this moving average of the weights over updates; 0: the last weights.",
+        source=f"{PAPER}, C.4", low=0, high=0.99999,
+    )  # fmt: skip
+    max_kl: float = knob(0.0, "Stop when the KL of an iteration passes this; 0: never.", low=0)
+    fixed_samples: int = knob(8, "Prompts whose completions are written down as training goes on.", low=0)
+    fixed_samples_every: int = knob(10, "Iterations between two looks at the fixed prompts.", low=1)
+
+    def problems(self) -> list[str]:
+        problems = super().problems()
+        if self.batch_size % self.minibatch_size:
+            problems.append(
+                f"batch_size is {self.batch_size} and minibatch_size {self.minibatch_size}: an iteration must split "
+                "into equal updates. Choose a batch_size that is a multiple of minibatch_size."
+            )
+        if self.total_episodes < self.batch_size:
+            problems.append(
+                f"total_episodes is {self.total_episodes}, less than one iteration of batch_size {self.batch_size}. "
+                "Raise the one or lower the other."
+            )
+        if self.response_length >= self.max_length:
+            problems.append(
+                f"response_length is {self.response_length} and max_length {self.max_length}: no room for a prompt. "
+                "Raise max_length or lower response_length."
+            )
+        if self.dropout:
+            problems.append(
+                f"dropout is {self.dropout}: the probability ratio would compare two different networks. Set it to 0."
+            )
+        return problems
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sample(Computing):
+    """Sampling completions from a policy."""
+
+    completions: int = knob(1, "Completions kept a prompt (K).", low=1)
+    candidates: int = knob(
+        0, "Completions sampled a prompt, of which the first K that differ are kept; 0: as many as are kept.", low=0
+    )
+    temperature: float = knob(
+        1.0, "1: the policy's own distribution; 0: always the likeliest token.", source=PAPER, low=0
+    )
+    top_k: int = knob(0, "Sample from the k likeliest tokens; 0: from all.", low=0)
+    top_p: float = knob(
+        1.0, "Sample from the likeliest tokens that hold this share of probability; 1: all.", low=0.01, high=1
+    )
+    max_new_tokens: int = knob(256, "Most tokens of a completion.", low=1)
+    batch_size: int = knob(256, "Completions sampled side by side.", low=1)
+
+    def problems(self) -> list[str]:
+        problems = super().problems()
+        if self.candidates and self.candidates < self.completions:
+            problems.append(
+                f"candidates is {self.candidates} and completions {self.completions}: at least as many must be sampled "
+                "as are kept. Raise candidates, or set it to 0."
+            )
+        if self.max_new_tokens >= self.max_length:
+            problems.append(
+                f"max_new_tokens is {self.max_new_tokens} and max_length {self.max_length}: no room for a prompt. "
+                "Raise max_length or lower max_new_tokens."
+            )
+        return problems
+
+
+@dataclass(frozen=True, kw_only=True)
+class Score(Computing):
+    """Scoring completions with a reward model."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluate(Sample):
+    """Measuring a policy against its reference, and a reward model against rankings."""
+
+    ties: str = knob("drop", "Pairs of equal rank: not counted, or half right.", choices=("drop", "half"))
+
+
+STAGES: dict[str, type[Computing]] = {
+    "pretrain": Pretrain,
+    "sft": SFT,
+    "reward_model": Reward,
+    "ppo": PPO,
+    "sample": Sample,
+    "score": Score,
+    "evaluate": Evaluate,
+}
+
+SHORT = {"max_length": 256, "token_budget": 8192}
+FAST = {"adam_beta2": 0.95, "checkpoint_seconds": 60.0, "dropout": 0.0}
+TINY = {"max_length": 128, "token_budget": 2048, "precision": "fp32", "checkpoint_seconds": 0.0}
+
+OVERRIDES: dict[str, dict[str, dict[str, Any]]] = {
+    "paper": {stage: {} for stage in STAGES},
+    # Found by trial on a model of two million weights, two CPU cores and a few dozen demonstrations.
+    "starter": {
+        "pretrain": SHORT | FAST | {"learning_rate": 2e-3, "batch_size": 12, "max_steps": 5000, "epochs": 100.0, "log_every": 20},
+        "sft": SHORT | FAST | {"learning_rate": 3e-4, "batch_size": 8, "epochs": 8.0},
+        "reward_model": SHORT | FAST | {"learning_rate": 3e-4, "batch_size": 16, "epochs": 1.0},
+        "ppo": SHORT | FAST | {
+            "learning_rate": 1e-4, "value_learning_rate": 3e-4, "warmup_steps": 10, "total_episodes": 4096,
+            "batch_size": 64, "minibatch_size": 64, "num_ppo_epochs": 2, "response_length": 64, "kl_coef": 0.15,
+            "missing_eos_penalty": 1.0, "ptx_coef": 0.5, "ptx_batch_size": 16, "ema_decay": 0.0,
+        },
+        "sample": SHORT | {"max_new_tokens": 64},
+        "score": SHORT,
+        "evaluate": SHORT | {"max_new_tokens": 64},
+    },
+    # Seconds on a model of a few thousand weights: shows that the parts fit together, not that anything is learnt.
+    "test": {
+        "pretrain": TINY | {
+            "learning_rate": 3e-3, "warmup_steps": 2, "max_steps": 4, "batch_size": 4, "vocab_size": 320, "hidden_size": 32,
+            "num_layers": 2, "num_heads": 2, "intermediate_size": 48, "max_position_embeddings": 128,
+        },
+        "sft": TINY | {"learning_rate": 3e-3, "batch_size": 4, "epochs": 2.0, "dropout": 0.0},
+        "reward_model": TINY | {"learning_rate": 3e-3, "batch_size": 4},
+        "ppo": TINY | {
+            "learning_rate": 1e-3, "value_learning_rate": 3e-3, "warmup_steps": 0, "total_episodes": 24, "batch_size": 8,
+            "minibatch_size": 4, "num_ppo_epochs": 2, "response_length": 8, "ptx_coef": 0.5, "ptx_batch_size": 4,
+            "fixed_samples": 2, "fixed_samples_every": 2,
+        },
+        "sample": TINY | {"max_new_tokens": 8},
+        "score": TINY,
+        "evaluate": TINY | {"max_new_tokens": 8},
+    },
+}  # fmt: skip
+
+
+def resolve(stage: str, *, preset: str = "paper", values: Mapping[str, Any] | None = None) -> Computing:
+    """The stage's hyperparameters: the preset's, with `values` (numbers, or text as a command line has it) on top.
+
+    Raises InputError naming every unknown name, wrong type, value out of bounds and joint problem at once.
+    """
+    kind = STAGES[stage]
+    fields = {f.name: f for f in dataclasses.fields(kind)}
+    problems, settled = [], dict(OVERRIDES[preset][stage])
+    for name, value in (values or {}).items():
+        if name not in fields:
+            problems.append(f"{name} is no hyperparameter of {stage}; these are: {', '.join(sorted(fields))}.")
+            continue
+        try:
+            settled[name] = _typed(value, like=fields[name].default)
+        except ValueError:
+            problems.append(f"{name} is {value!r}; a value like {fields[name].default!r} is expected.")
+    for name, value in settled.items():
+        problems += _out_of_bounds(name, value, fields[name].metadata)
+    if problems:
+        raise InputError(" ".join(problems))
+    chosen = kind(**settled)
+    if joint := chosen.problems():
+        raise InputError(" ".join(joint))
+    return chosen
+
+
+def from_file(path: Path) -> dict[str, Any]:
+    """The object in a JSON file of hyperparameters; keys that start with an underscore are ignored."""
+    try:
+        values = json.loads(path.read_text())
+    except FileNotFoundError as error:
+        raise InputError(f"There is no file {path}. Give --hyperparameters a JSON file.") from error
+    except ValueError as error:
+        raise InputError(f"{path} is not JSON ({error}). Give an object of names and values.") from error
+    if not isinstance(values, dict):
+        raise InputError(f"{path} holds a {type(values).__name__}. Give an object of names and values.")
+    return {name: value for name, value in values.items() if not name.startswith("_")}
+
+
+def _typed(value: Any, *, like: Any) -> Any:
+    """`value` as the type of `like`; raises ValueError where that would lose something."""
+    if isinstance(like, bool):
+        if isinstance(value, bool):
+            return value
+        if str(value).lower() not in ("true", "false", "1", "0"):
+            raise ValueError(value)
+        return str(value).lower() in ("true", "1")
+    if isinstance(like, str):
+        return str(value)
+    if isinstance(value, bool) or value is None:
+        raise ValueError(value)
+    number = float(value)
+    if number != number or number in (float("inf"), float("-inf")):
+        raise ValueError(value)
+    if isinstance(like, float):
+        return number
+    if number != int(number):
+        raise ValueError(value)
+    return int(number)
+
+
+def _out_of_bounds(name: str, value: Any, metadata: Mapping[str, Any]) -> list[str]:
+    low, high, choices = metadata["low"], metadata["high"], metadata["choices"]
+    if choices and value not in choices:
+        return [f"{name} is {value!r}; one of {', '.join(choices)} is expected."]
+    if low is not None and value < low:
+        return [f"{name} is {value}; at least {low} is expected."]
+    if high is not None and value > high:
+        return [f"{name} is {value}; at most {high} is expected."]
+    return []

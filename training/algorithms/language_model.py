@@ -1,0 +1,101 @@
+"""The step that pretraining, fine-tuning and PPO-ptx share: the mean loss of a batch over its completion tokens."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from training.algorithms import data
+from training.algorithms.checkpoints import State
+from training.algorithms.data import Row
+from training.algorithms.hyperparameters import Computing, Optimisation
+from training.algorithms.loop import train
+from training.algorithms.losses import token_logprobs
+from training.algorithms.networks import Policy
+from training.algorithms.optimisation import Optimiser, arithmetic
+from training.algorithms.run_folder import Metrics, Run
+
+
+def backward(policy: Policy, rows: Sequence[Row], *, settings: Computing, weight: float = 1.0) -> float:
+    """Add the gradient of weight × (mean -log p over all completion tokens of the rows); the mean.
+
+    The rows run in parts of at most token_budget tokens; the mean is over all of them, so the parts do not show.
+    """
+    total, count = 0.0, sum(len(row.completion) for row in rows)
+    for part in data.parts(rows, token_budget=settings.token_budget):
+        batch = policy.collate([rows[i] for i in part])
+        with arithmetic(settings.precision):
+            loss = -token_logprobs(policy.logits(batch), batch.targets).sum() / count
+        (weight * loss).backward()
+        total += float(loss.detach())
+    return total
+
+
+@torch.no_grad()
+def mean_loss(policy: Policy, rows: Sequence[Row], *, settings: Computing) -> float:
+    """Mean -log p over all completion tokens of the rows, without dropout."""
+    was_training = policy.training
+    policy.eval()
+    total = 0.0
+    for part in data.parts(rows, token_budget=settings.token_budget):
+        batch = policy.collate([rows[i] for i in part])
+        with arithmetic(settings.precision):
+            total -= float(token_logprobs(policy.logits(batch), batch.targets).sum())
+    policy.train(was_training)
+    return total / sum(len(row.completion) for row in rows)
+
+
+def fit(
+    run: Run,
+    policy: Policy,
+    rows: Sequence[Row],
+    *,
+    settings: Optimisation,
+    mixed_in: Sequence[Row] = (),
+    mixed_share: float = 0.0,
+    held_out: Sequence[Row] = (),
+) -> Metrics:
+    """Train on the rows; a share of each batch comes from `mixed_in`. The last metrics."""
+    order = data.Order(
+        [row.length for row in rows],
+        batch_size=settings.batch_size,
+        seed=settings.seed,
+        group=settings.group_by_length,
+    )
+    extra = math.ceil(settings.batch_size * mixed_share / (1 - mixed_share)) if mixed_in else 0
+    extras = data.Order([row.length for row in mixed_in], batch_size=max(extra, 1), seed=settings.seed, group=False)
+    total_steps = order.total_steps(epochs=settings.epochs, max_steps=settings.max_steps)
+    optimiser = Optimiser(policy, settings, peak=settings.learning_rate, total_steps=total_steps)
+    policy.ready(dropout=settings.dropout)
+    torch.manual_seed(settings.seed)
+
+    def take_step(step: int) -> Metrics:
+        batch = [rows[i] for i in order.batch(step)]
+        if extra:
+            batch += [mixed_in[i] for i in extras.batch(step)]
+        loss = backward(policy, batch, settings=settings)
+        return {"loss": loss, "tokens": sum(row.length for row in batch), **optimiser.update(step)}
+
+    def look() -> Metrics:
+        return {"held_out/loss": mean_loss(policy, held_out, settings=settings)}
+
+    return train(
+        run,
+        state=State(modules={"policy": policy}, optimizers={"policy": optimiser.adam}),
+        settings=settings,
+        total_steps=total_steps,
+        take_step=take_step,
+        evaluate=look if held_out else None,
+    )
+
+
+def fitting(rows: list[Row], settings: Computing, *, what: str) -> list[Row]:
+    """The rows of at most max_length tokens."""
+    return data.within(rows, length=lambda row: row.length, limit=settings.max_length, what=what)
+
+
+def read_texts(path: str | None, policy: Policy, settings: Computing) -> list[Row]:
+    return data.texts(Path(path), policy.encoder, max_length=settings.max_length) if path else []

@@ -1,0 +1,292 @@
+"""Opening, using and saving models, causal and sequence-to-sequence alike.
+
+Safetensors only, no code from a model's folder. N is the number of completion tokens in a batch, B its rows.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import torch
+import transformers
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from transformers import AutoConfig, AutoTokenizer
+
+from training.algorithms.data import Batch, Encoder, Row, Tokenizer, collate
+from training.algorithms.errors import InputError
+from training.algorithms.optimisation import device
+
+HEAD = "score.safetensors"
+
+transformers.logging.set_verbosity_error()
+transformers.logging.disable_progress_bar()
+
+
+class Network(nn.Module):
+    """A transformers model with its tokenizer, and how rows become its inputs."""
+
+    def __init__(self, model: Any, tokenizer: Tokenizer) -> None:
+        super().__init__()
+        self.model = model
+        self.tokenizer = tokenizer
+        self.seq2seq = bool(model.config.is_encoder_decoder)
+        self.encoder = Encoder(tokenizer, seq2seq=self.seq2seq)
+        self.pad = int(tokenizer.eos_token_id if tokenizer.pad_token_id is None else tokenizer.pad_token_id)
+        self.start = int(model.config.decoder_start_token_id) if self.seq2seq else -1
+
+    @property
+    def config(self) -> Any:
+        return self.model.config
+
+    def collate(self, rows: list[Row]) -> Batch:
+        return collate(rows, seq2seq=self.seq2seq, pad=self.pad, start=self.start, device=device())
+
+    def ready(self, *, dropout: float = 0.0) -> None:
+        """Set for training: eval mode leaves dropout out but not the gradients."""
+        self.train(dropout > 0)
+        for module in self.modules():
+            if isinstance(module, nn.Dropout):
+                module.p = dropout
+
+    def freeze(self) -> Any:
+        """Set for use alone; returns itself."""
+        self.requires_grad_(requires_grad=False)
+        return self.eval()
+
+
+class Policy(Network):
+    """A language model that answers prompts."""
+
+    def __init__(self, model: Any, tokenizer: Tokenizer) -> None:
+        super().__init__(model, tokenizer)
+        self._plain_head = not self.seq2seq and self._head_is_plain()
+
+    def logits(self, batch: Batch) -> Tensor:
+        """(N, V): for each completion token, the logits that predict it."""
+        if self._plain_head:
+            # The head is the dearest layer of a small model: run it where something is predicted, and nowhere else.
+            states = self.model.base_model(**batch.inputs, use_cache=False).last_hidden_state
+            logits: Tensor = self.model.get_output_embeddings()(states[batch.predicts])
+            return logits
+        full: Tensor = self.model(**batch.inputs, use_cache=False).logits
+        return full[batch.predicts]
+
+    @torch.no_grad()
+    def _head_is_plain(self) -> bool:
+        """Whether logits are the output embedding of the last states and no more (no scale, no soft cap)."""
+        ids = torch.tensor([[1, 2, 3, 4]], device=self.model.device) % self.config.vocab_size
+        states = self.model.base_model(input_ids=ids, use_cache=False).last_hidden_state
+        wanted = self.model(input_ids=ids, use_cache=False).logits
+        return bool(torch.allclose(self.model.get_output_embeddings()(states), wanted, atol=1e-5))
+
+    def save(self, folder: Path) -> None:
+        self.model.save_pretrained(folder)
+        self.tokenizer.save_pretrained(folder)
+
+
+class Scorer(Network):
+    """A transformer with one number for each state: a reward model, or the value model that begins as its copy.
+
+    A causal one is a …ForSequenceClassification of one label; where the family has none that reads the last state (all
+    sequence-to-sequence ones), a bare model and a linear head in a file of its own.
+    """
+
+    def __init__(self, model: Any, tokenizer: Tokenizer, *, head: nn.Linear | None = None) -> None:
+        super().__init__(model, tokenizer)
+        self.head = head
+        self.offset = float(getattr(model.config, "reward_offset", 0.0))
+
+    @property
+    def score(self) -> nn.Linear:
+        score: nn.Linear = self.head if self.head is not None else self.model.score
+        return score
+
+    def states(self, batch: Batch) -> Tensor:
+        backbone = self.model if self.head is not None else self.model.base_model
+        states: Tensor = backbone(**batch.inputs, use_cache=False).last_hidden_state
+        return states
+
+    def rewards(self, batch: Batch) -> Tensor:
+        """(B,): the score read at each row's last token, EOS where it ended, less the offset."""
+        states = self.states(batch)
+        ends = states[torch.arange(len(states), device=states.device), batch.ends]
+        return self.score(ends)[:, 0].float() - self.offset
+
+    def values(self, batch: Batch) -> Tensor:
+        """(N,): the score read before each completion token, less the offset."""
+        return self.score(self.states(batch)[batch.predicts])[:, 0].float() - self.offset
+
+    def save(self, folder: Path) -> None:
+        self.model.config.reward_offset = self.offset
+        self.model.save_pretrained(folder)
+        self.tokenizer.save_pretrained(folder)
+        if self.head is not None:
+            save_file({"weight": self.head.weight.detach().cpu().contiguous()}, folder / HEAD)
+
+
+def load_policy(name: str) -> Policy:
+    """The policy in a folder or on the hub. Raises InputError, saying what to do, where it cannot be opened."""
+    from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM
+
+    config = _config(name)
+    kind = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
+    if any(each.endswith(("ForSequenceClassification", "ForMaskedLM")) for each in config.architectures or ()):
+        raise InputError(
+            f"{name} holds a {config.architectures[0]}. Give a model that writes text (a causal or seq2seq one)."
+        )
+    model = _open(kind, name, config)
+    return Policy(model.to(device()), _tokenizer(name, model))
+
+
+def load_reward_model(name: str) -> Scorer:
+    """The reward model in a folder. Raises InputError where it is none."""
+    from transformers import AutoModel, AutoModelForSequenceClassification
+
+    config = _config(name)
+    if (Path(name) / HEAD).exists():
+        model = _open(AutoModel, name, config)
+        head = nn.Linear(_width(config), 1, bias=False)
+        head.load_state_dict(load_file(Path(name) / HEAD))
+        return Scorer(model.to(device()), _tokenizer(name, model), head=head.to(device()))
+    if (
+        not any(each.endswith("ForSequenceClassification") for each in config.architectures or ())
+        or config.num_labels != 1
+    ):
+        raise InputError(
+            f"{name} holds a {', '.join(config.architectures or ['model of no kind'])} with {config.num_labels} labels. "
+            "Give a reward model: the model folder of a reward_model run, or a sequence classifier of one label."
+        )
+    model = _open(AutoModelForSequenceClassification, name, config)
+    return Scorer(model.to(device()), _tokenizer(name, model))
+
+
+def new_reward_model(name: str, *, seed: int) -> Scorer:
+    """A reward model that starts from a policy's weights, with a new head.
+
+    The head is drawn with deviation 1 / sqrt(width + 1), so that scores begin near unit size (arXiv 2403.17031, detail 14).
+    """
+    from transformers import AutoModel, AutoModelForSequenceClassification
+
+    config = _config(name)
+    generator = torch.Generator().manual_seed(seed)
+    width = _width(config)
+    weights = torch.randn(1, width, generator=generator) / (width + 1) ** 0.5
+    config.num_labels, config.reward_offset = 1, 0.0
+    model = None if config.is_encoder_decoder else _classifier(AutoModelForSequenceClassification, name, config)
+    head = None
+    if model is None:
+        model = _open(AutoModel, name, config)
+        head = nn.Linear(width, 1, bias=False).to(device())
+    tokenizer = _tokenizer(name, model)
+    pad_apart(model, tokenizer)
+    scorer = Scorer(model.to(device()), tokenizer, head=head)
+    with torch.no_grad():
+        scorer.score.weight.copy_(weights)
+    return scorer
+
+
+def pad_apart(model: Any, tokenizer: Tokenizer) -> None:
+    """Give the tokenizer a pad token that is not EOS: readers that look for the last token that is no pad would miss EOS."""
+    if tokenizer.pad_token_id is None or tokenizer.pad_token_id == tokenizer.eos_token_id:
+        tokenizer.add_special_tokens({"pad_token": "<|pad|>"})
+        if len(tokenizer) > model.config.vocab_size:
+            model.resize_token_embeddings(len(tokenizer), mean_resizing=False)
+    model.config.pad_token_id = tokenizer.pad_token_id
+    if getattr(model, "generation_config", None) is not None:
+        model.generation_config.pad_token_id = tokenizer.pad_token_id
+
+
+def same_vocabulary(one: Network, other: Network, *, names: tuple[str, str]) -> None:
+    """Raises InputError unless both write text as the same token ids."""
+    if one.tokenizer.get_vocab() != other.tokenizer.get_vocab():
+        raise InputError(
+            f"{names[0]} and {names[1]} have different vocabularies; scores are read from the generated token ids. "
+            "Train the reward model from the same base."
+        )
+
+
+def _classifier(kind: Any, name: str, config: Any) -> Any | None:
+    """A sequence classifier with a bare linear `score`, or None where the family has none."""
+    if type(config) not in transformers.MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING:
+        return None
+    model = _open(kind, name, config)
+    score = getattr(model, "score", None)
+    return model if isinstance(score, nn.Linear) and score.bias is None else None
+
+
+def _config(name: str) -> Any:
+    folder = Path(name)
+    if folder.is_dir():
+        if not (folder / "config.json").exists():
+            raise InputError(f"{name} has no config.json. Give a Hugging Face model folder.")
+        if not any(folder.glob("*.safetensors")):
+            raise InputError(
+                f"{name} has no *.safetensors file, and other formats can run code when opened. Convert the weights with "
+                "`model.save_pretrained(folder)` of a current transformers."
+            )
+    elif folder.is_absolute() or name.startswith(".") or name.count("/") > 1 or folder.exists():
+        raise InputError(f"There is no model folder {name}. Give a folder, or the name of a model on the hub.")
+    else:
+        _go_offline_where_the_hub_is_out_of_reach()
+    try:
+        return AutoConfig.from_pretrained(name, trust_remote_code=False)
+    except (OSError, ValueError, KeyError) as error:
+        raise InputError(
+            f"{name} cannot be opened as a model ({_first_line(error)}). Check the name, or give a folder."
+        ) from error
+
+
+def _open(kind: Any, name: str, config: Any) -> Any:
+    try:
+        return kind.from_pretrained(
+            name, config=config, use_safetensors=True, trust_remote_code=False, dtype=torch.float32
+        )
+    except (OSError, ValueError, RuntimeError) as error:
+        raise InputError(
+            f"{name}, a model of type {config.model_type}, cannot be opened ({_first_line(error)}). "
+            "Give a causal or sequence-to-sequence language model whose weights are in safetensors."
+        ) from error
+
+
+def _tokenizer(name: str, model: Any) -> Tokenizer:
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"{name} has no tokenizer that opens ({_first_line(error)}). Save the tokenizer beside the model."
+        ) from error
+    if tokenizer.eos_token_id is None:
+        raise InputError(f"The tokenizer of {name} has no EOS token. Set eos_token in its tokenizer_config.json.")
+    largest = max(tokenizer.get_vocab().values(), default=-1)
+    if largest >= model.config.vocab_size:
+        raise InputError(
+            f"The tokenizer of {name} makes token ids up to {largest} and its model knows {model.config.vocab_size}. "
+            "Give the tokenizer that the model was trained with."
+        )
+    return tokenizer
+
+
+def _width(config: Any) -> int:
+    return int(getattr(config, "d_model", None) or config.hidden_size)
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().partition("\n")[0].rstrip(".")
+
+
+def _go_offline_where_the_hub_is_out_of_reach() -> None:
+    """The hub's client tries for minutes; one short look says whether there is anything to try."""
+    from huggingface_hub import constants
+
+    address = urlsplit(constants.ENDPOINT)
+    if constants.HF_HUB_OFFLINE or os.environ.get("HTTPS_PROXY") or os.environ.get("https_proxy"):
+        return
+    try:
+        socket.create_connection((address.hostname or "", address.port or 443), timeout=3).close()
+    except OSError:
+        constants.HF_HUB_OFFLINE = True

@@ -1,0 +1,339 @@
+"""Step 3 of InstructGPT: PPO against the reward model, with a KL penalty and pretraining gradients mixed in (PPO-ptx).
+
+An iteration samples episodes, scores them and learns from them; a step of the run is one update, so that a run can stop
+and go on between any two. The episodes of the iteration are part of the state.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from training.algorithms import data, language_model, losses, model_card, sampling
+from training.algorithms.checkpoints import State
+from training.algorithms.data import Row
+from training.algorithms.errors import InputError
+from training.algorithms.hyperparameters import PPO, Sample
+from training.algorithms.loop import train
+from training.algorithms.losses import KLController
+from training.algorithms.networks import Policy, Scorer, load_policy, load_reward_model, pad_apart, same_vocabulary
+from training.algorithms.optimisation import Optimiser, arithmetic
+from training.algorithms.reward_model import rewards_of
+from training.algorithms.run_folder import Metrics, Run
+
+
+@dataclass
+class Episodes:
+    """What an iteration learns from. B episodes of at most R tokens; all tensors (B, R), zeros after a row's last token."""
+
+    rows: list[Row]
+    logprobs: Tensor
+    values: Tensor
+    advantages: Tensor
+    returns: Tensor
+
+    def pack(self) -> dict[str, Tensor]:
+        """As tensors, for a checkpoint."""
+        return {
+            "tokens": torch.tensor([token for row in self.rows for token in (*row.prompt, *row.completion)]),
+            "sizes": torch.tensor([[len(row.prompt), len(row.completion)] for row in self.rows]),
+            "logprobs": self.logprobs,
+            "values": self.values,
+            "advantages": self.advantages,
+            "returns": self.returns,
+        }
+
+    @classmethod
+    def unpack(cls, packed: dict[str, Tensor]) -> Episodes:
+        tokens, rows, at = packed["tokens"].tolist(), [], 0
+        for prompt, completion in packed["sizes"].tolist():
+            rows.append(Row(tokens[at : at + prompt], tokens[at + prompt : at + prompt + completion]))
+            at += prompt + completion
+        return cls(rows, *(packed[name] for name in ("logprobs", "values", "advantages", "returns")))
+
+
+class Trainer:
+    """The four models of PPO and the two halves of an iteration: `collect` episodes and `update` on them."""
+
+    def __init__(
+        self,
+        settings: PPO,
+        *,
+        policy: Policy,
+        reference: Policy,
+        reward_model: Scorer,
+        prompts: Sequence[list[int]],
+        pretraining: Sequence[Row] = (),
+    ) -> None:
+        self.settings, self.prompts, self.pretraining = settings, prompts, pretraining
+        self.policy, self.reference, self.reward_model = policy, reference.freeze(), reward_model.freeze()
+        self.value = copy.deepcopy(reward_model).requires_grad_(requires_grad=True)
+        for module in (self.policy, self.value):
+            module.ready()
+        self.average = copy.deepcopy(policy).freeze() if settings.ema_decay else None
+        self.minibatches = settings.batch_size // settings.minibatch_size
+        self.updates = self.minibatches * settings.num_ppo_epochs  # an iteration
+        self.total_steps = settings.total_episodes // settings.batch_size * self.updates
+        self.optimisers = {
+            "policy": Optimiser(policy, settings, peak=settings.learning_rate, total_steps=self.total_steps),
+            "value": Optimiser(self.value, settings, peak=settings.value_learning_rate, total_steps=self.total_steps),
+        }
+        self.kl = KLController(settings.kl_coef, settings.kl_target, settings.kl_horizon)
+        self.order = data.Order([len(p) for p in prompts], batch_size=1, seed=settings.seed, group=False)
+        self.ptx_order = data.Order(
+            [row.length for row in pretraining], batch_size=settings.ptx_batch_size, seed=settings.seed, group=False
+        )
+
+    def modules(self) -> dict[str, torch.nn.Module]:
+        average: dict[str, torch.nn.Module] = {"average": self.average} if self.average else {}
+        return {"policy": self.policy, "value": self.value, **average}
+
+    # ---- collecting ----
+
+    def collect(self, iteration: int, *, run: Run) -> tuple[Episodes, Metrics]:
+        """Sample completions from the policy and turn the reward model's scores into advantages."""
+        rows, finished = self._respond(iteration, run=run)
+        logprobs, ref_logprobs, values, mask, entropy = self._analyse(rows, run=run)
+        scores = torch.tensor(rewards_of(self.reward_model, rows, settings=self.settings), device=mask.device)
+        judged = scores - self.settings.missing_eos_penalty * (~finished).to(scores)
+        rewards = losses.shaped_rewards(logprobs, ref_logprobs, judged, mask, kl_coef=self.kl.coef)
+        if self.settings.whiten_rewards:
+            rewards = losses.masked_whiten(rewards, mask, shift_mean=False)
+        advantages, returns = losses.gae(rewards, values, mask, gamma=self.settings.gamma, lam=self.settings.lam)
+        kl = losses.k1(logprobs, ref_logprobs).sum(1).mean()
+        metrics = {
+            "objective/reward": scores.mean(),
+            "objective/kl": kl,
+            "objective/kl_k3": torch.where(mask, losses.k3(logprobs, ref_logprobs), 0).sum(1).mean(),
+            "objective/rlhf_reward": judged.mean() - self.kl.coef * kl,
+            "objective/entropy": entropy,
+            "objective/length": mask.sum(1).float().mean(),
+            "objective/finished": finished.float().mean(),
+            "value/explained_variance": losses.explained_variance(values[mask], returns[mask]),
+            "kl_coef": torch.tensor(self.kl.coef),
+            "tokens": mask.sum(),
+        }
+        episodes = Episodes(rows, logprobs, values, losses.masked_whiten(advantages, mask), returns)
+        return episodes, {name: float(value) for name, value in metrics.items()}
+
+    def _respond(self, iteration: int, *, run: Run) -> tuple[list[Row], Tensor]:
+        """One completion a prompt, seeded by the episode's number; and which of them ended by themselves."""
+        first = iteration * self.settings.batch_size
+        numbers = range(first, first + self.settings.batch_size)
+        prompts = [self.prompts[self.order.batch(n)[0]] for n in numbers]
+        sampled = sampling.sample(
+            self.policy,
+            prompts,
+            seeds=[[sampling.seed_for(self.settings.seed, "episode", n)] for n in numbers],
+            settings=sampling.Settings(
+                max_new_tokens=self.settings.response_length,
+                temperature=self.settings.temperature,
+                precision=self.settings.precision,
+            ),
+            should_stop=run.should_stop,
+        )
+        rows = [Row(prompt, each[0].tokens) for prompt, each in zip(prompts, sampled, strict=True)]
+        finished = torch.tensor([each[0].finished for each in sampled], device=self.policy.model.device)
+        return rows, finished
+
+    @torch.no_grad()
+    def _analyse(self, rows: list[Row], *, run: Run) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+        """Log-probabilities under policy and reference, values, mask, all (B, R); and the mean entropy, ().
+
+        The sampler's own log-probabilities come from another kernel; these come from the one that updates use.
+        """
+        sizes = [len(row.completion) for row in rows]
+        mask = data.lengths_mask(sizes, max(sizes)).to(self.policy.model.device)
+        logprobs, ref_logprobs, values = (torch.zeros(mask.shape, device=mask.device) for _ in range(3))
+        entropy = torch.zeros((), device=mask.device)
+        for part in data.parts(rows, token_budget=self.settings.token_budget):
+            run.stop_if_asked()
+            batch = self.policy.collate([rows[i] for i in part])
+            with arithmetic(self.settings.precision):
+                logits = self._tempered(self.policy, batch)
+                new = losses.token_logprobs(logits, batch.targets)
+                ref = losses.token_logprobs(self._tempered(self.reference, batch), batch.targets)
+                value = self.value.values(batch)
+            entropy += losses.entropy(logits).sum()
+            width = batch.mask.shape[1]
+            for whole, flat in ((logprobs, new), (ref_logprobs, ref), (values, value)):
+                whole[part, :width] = batch.spread(flat)
+        return logprobs, ref_logprobs, values, mask, entropy / mask.sum()
+
+    def _tempered(self, policy: Policy, batch: data.Batch) -> Tensor:
+        """Logits of the distribution that was sampled from."""
+        return policy.logits(batch) / self.settings.temperature
+
+    # ---- updating ----
+
+    def update(self, episodes: Episodes, *, step: int) -> Metrics:
+        """One step of both optimisers on one minibatch, with pretraining gradients in the same buffer."""
+        iteration, place = divmod(step, self.updates)
+        epoch, minibatch = divmod(place, self.minibatches)
+        size = self.settings.minibatch_size
+        generator = torch.Generator().manual_seed(
+            sampling.seed_for(self.settings.seed, "minibatches", iteration, epoch)
+        )
+        order = torch.randperm(len(episodes.rows), generator=generator).tolist()
+        metrics = self._backward(episodes, order[minibatch * size : (minibatch + 1) * size])
+        if self.pretraining:
+            rows = [self.pretraining[i] for i in self.ptx_order.batch(step)]
+            metrics["ptx/loss"] = language_model.backward(
+                self.policy, rows, settings=self.settings, weight=self.settings.ptx_coef
+            )
+        done = self.optimisers["policy"].update(step)
+        metrics |= {"lr": done["lr"], "policy/grad_norm": done["grad_norm"]}
+        metrics["value/grad_norm"] = self.optimisers["value"].update(step)["grad_norm"]
+        self._average(step)
+        return metrics
+
+    def _backward(self, episodes: Episodes, chosen: list[int]) -> Metrics:
+        """Add the gradients of the clipped losses, as means over the minibatch's tokens, whatever parts it runs in."""
+        rows = [episodes.rows[i] for i in chosen]
+        count = sum(len(row.completion) for row in rows)
+        sums = dict.fromkeys(("policy/loss", "value/loss", "policy/clipfrac", "policy/approx_kl"), 0.0)
+        for part in data.parts(rows, token_budget=self.settings.token_budget):
+            batch = self.policy.collate([rows[i] for i in part])
+            picked = [chosen[i] for i in part]
+            old, old_values, advantages, returns = (
+                whole[picked, : batch.mask.shape[1]][batch.mask]
+                for whole in (episodes.logprobs, episodes.values, episodes.advantages, episodes.returns)
+            )
+            with arithmetic(self.settings.precision):
+                new = losses.token_logprobs(self._tempered(self.policy, batch), batch.targets)
+                values = self.value.values(batch)
+            policy_loss = losses.policy_loss(new, old, advantages, cliprange=self.settings.cliprange).sum() / count
+            value_loss = (
+                losses.value_loss(values, old_values, returns, cliprange_value=self.settings.cliprange_value).sum()
+                / count
+            )
+            (policy_loss + self.settings.vf_coef * value_loss).backward()
+            with torch.no_grad():
+                moved = (new - old).exp() - 1
+                sums["policy/loss"] += float(policy_loss)
+                sums["value/loss"] += float(value_loss)
+                sums["policy/clipfrac"] += float((moved.abs() > self.settings.cliprange).float().sum() / count)
+                sums["policy/approx_kl"] += float((moved - (new - old)).sum() / count)
+        return sums
+
+    @torch.no_grad()
+    def _average(self, step: int) -> None:
+        if self.average is None:
+            return
+        # Early on, the average follows closely: or it would remember where training began (as in Adam's correction).
+        decay = min(self.settings.ema_decay, (1 + step) / (10 + step))
+        for mean, weight in zip(self.average.parameters(), self.policy.parameters(), strict=True):
+            mean.lerp_(weight, 1 - decay)
+
+    def result(self) -> Policy:
+        """The policy to keep: the average of the weights, or the last ones."""
+        return self.average or self.policy
+
+
+def fit(run: Run, trainer: Trainer, *, fixed: Sequence[list[int]] = ()) -> Metrics:
+    """Run PPO to its end, from a checkpoint if there is one; the last metrics."""
+    settings = trainer.settings
+    optimizers = {name: optimiser.adam for name, optimiser in trainer.optimisers.items()}
+    state = State(modules=trainer.modules(), optimizers=optimizers)
+
+    def take_step(step: int) -> Metrics | None:
+        iteration, place = divmod(step, trainer.updates)
+        trainer.kl.coef = state.values.get("kl_coef", settings.kl_coef)
+        if place == 0:
+            if fixed and iteration % settings.fixed_samples_every == 0:
+                _write_fixed(run, trainer, fixed, step=step)
+            episodes, collected = trainer.collect(iteration, run=run)
+            state.tensors, state.values["metrics"] = episodes.pack(), [collected]
+        state.values["metrics"].append(trainer.update(Episodes.unpack(state.tensors), step=step))
+        if place + 1 < trainer.updates:
+            return None
+        collected, *updates = state.values["metrics"]
+        trainer.kl.update(collected["objective/kl"], episodes=settings.batch_size)
+        state.values["kl_coef"] = trainer.kl.coef
+        state.values["over"] = bool(settings.max_kl) and collected["objective/kl"] > settings.max_kl
+        return collected | {name: sum(each[name] for each in updates) / len(updates) for name in updates[0]}
+
+    metrics = train(run, state=state, settings=settings, total_steps=trainer.total_steps, take_step=take_step)
+    if fixed:
+        _write_fixed(run, trainer, fixed, step=state.step)
+    return metrics | {"updates": state.step}
+
+
+def ppo(
+    run: Run,
+    settings: PPO,
+    *,
+    policy: str,
+    reward_model: str,
+    prompts: str,
+    reference: str | None = None,
+    pretraining: str | None = None,
+    held_out: str | None = None,
+) -> dict[str, Any]:
+    """Train the policy and save it; its last figures, and with held-out prompts its KL and reward on them."""
+    learner, scorer = load_policy(policy), load_reward_model(reward_model)
+    judge = load_policy(reference or policy)
+    for each in (learner, judge):
+        pad_apart(each.model, each.tokenizer)
+    same_vocabulary(learner, scorer, names=("The policy", "the reward model"))
+    same_vocabulary(learner, judge, names=("The policy", "the reference"))
+    if learner.seq2seq != scorer.seq2seq:
+        raise InputError("The policy and the reward model are of different families. Train them from the same base.")
+    room = settings.max_length - settings.response_length
+    asked = _prompts(prompts, learner, limit=room, what="prompts")
+    looked_at = _prompts(held_out, learner, limit=room, what="held-out prompts") if held_out else []
+    trainer = Trainer(
+        settings,
+        policy=learner,
+        reference=judge,
+        reward_model=scorer,
+        prompts=asked,
+        pretraining=language_model.read_texts(pretraining, learner, settings),
+    )
+    figures = fit(run, trainer, fixed=(looked_at or asked)[: settings.fixed_samples])
+    result = trainer.result()
+    if looked_at:
+        from training.algorithms.evaluation import compare
+
+        drawn = Sample(
+            seed=settings.seed,
+            precision=settings.precision,
+            token_budget=settings.token_budget,
+            max_length=settings.max_length,
+            max_new_tokens=settings.response_length,
+        )
+        measured = compare(result, judge, looked_at, reward_model=scorer, settings=drawn, run=run)
+        figures |= {f"held_out/{name}": value for name, value in measured.items()}
+    parents = {"policy": policy, "reward model": reward_model, "reference": reference or policy}
+    model_card.save(result, run, stage="ppo", settings=settings, figures=figures, parents=parents)
+    return figures
+
+
+def _prompts(path: str, policy: Policy, *, limit: int, what: str) -> list[list[int]]:
+    rows = data.read_rows(Path(path), data.prompt_problem)
+    return data.within([policy.encoder.prompt(row["prompt"]) for row in rows], length=len, limit=limit, what=what)
+
+
+def _write_fixed(run: Run, trainer: Trainer, prompts: Sequence[list[int]], *, step: int) -> None:
+    """Append what the policy says now to the same prompts with the same seeds."""
+    settings = trainer.settings
+    sampled = sampling.sample(
+        trainer.policy,
+        prompts,
+        seeds=[[sampling.seed_for(settings.seed, "fixed", i)] for i in range(len(prompts))],
+        settings=sampling.Settings(max_new_tokens=settings.response_length, precision=settings.precision),
+        should_stop=run.should_stop,
+    )
+    rows = [Row(prompt, each[0].tokens) for prompt, each in zip(prompts, sampled, strict=True)]
+    decode = trainer.policy.encoder.decode
+    samples = [
+        {"prompt": decode(row.prompt), "text": decode(row.completion), "reward": round(reward, 4)}
+        for row, reward in zip(rows, rewards_of(trainer.reward_model, rows, settings=settings), strict=True)
+    ]
+    run.append("fixed_samples.jsonl", {"step": step, "total_steps": trainer.total_steps, "samples": samples})

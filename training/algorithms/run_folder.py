@@ -1,0 +1,131 @@
+"""The folder of one run, which describes itself: settings, metrics, result or error, checkpoints, model."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from training.algorithms.errors import InputError, Stopped
+
+Metrics = dict[str, float]
+
+
+def never() -> bool:
+    return False
+
+
+@dataclass
+class Run:
+    """One run of one stage: where its files are, whether it should stop, and where its time went."""
+
+    path: Path
+    should_stop: Callable[[], bool] = never
+    started: float = field(default_factory=time.perf_counter)
+    seconds: dict[str, float] = field(default_factory=dict)
+    _began: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def model(self) -> Path:
+        return self.path / "model"
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.path / "checkpoints"
+
+    @property
+    def is_done(self) -> bool:
+        return (self.path / "result.json").exists()
+
+    def open(self, *, stage: str, inputs: Mapping[str, str], hyperparameters: Mapping[str, Any]) -> None:
+        """Make the folder, or check that what it holds was begun with the same settings and the same data.
+
+        Raises InputError where it was not: a run that goes on with other settings would be neither of the two.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        wanted = {"inputs.json": {"stage": stage, **inputs}, "hyperparameters.json": dict(hyperparameters)}
+        for name, values in wanted.items():
+            found = read_json(self.path / name)
+            if found is not None and found != values:
+                different = sorted(key for key in {*found, *values} if found.get(key) != values.get(key))
+                raise InputError(
+                    f"{self.path} holds a run with another {', '.join(different)}. "
+                    "Give the values it was begun with to go on, or another --out to begin anew."
+                )
+        for name, values in wanted.items():
+            write_json(self.path / name, values)
+        (self.path / "error.json").unlink(missing_ok=True)
+
+    def log(self, step: int, total_steps: int, metrics: Metrics) -> None:
+        """Append one line of metrics. After a kill a step may appear twice; both lines say the same of the training."""
+        line = {"step": step, "total_steps": total_steps, "seconds": round(self.seconds.get("training", 0.0), 3)}
+        self.append("metrics.jsonl", line | {name: round(float(value), 6) for name, value in metrics.items()})
+
+    def append(self, name: str, line: Mapping[str, Any]) -> None:
+        with (self.path / name).open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line, ensure_ascii=False) + "\n")
+
+    def begin(self, part: str) -> None:
+        """Start the clock of one part of the run; what came before the first is start-up."""
+        self.seconds.setdefault("startup", time.perf_counter() - self.started)
+        self._began[part] = time.perf_counter()
+
+    def elapsed(self, part: str) -> float:
+        return max(time.perf_counter() - self._began[part], 1e-9)
+
+    def end(self, part: str) -> None:
+        self.seconds[part] = self.elapsed(part)
+
+    def stop_if_asked(self) -> None:
+        if self.should_stop():
+            raise Stopped
+
+    def finish(self, figures: Mapping[str, Any]) -> None:
+        """Write result.json, the last file of a run: where it exists, everything else is whole."""
+        seconds = {part: round(value, 3) for part, value in self.seconds.items()}
+        seconds["total"] = round(time.perf_counter() - self.started, 3)
+        write_json(self.path / "result.json", {**figures, "seconds": seconds})
+
+    def fail(self, error: BaseException) -> None:
+        """Write error.json; a disk too full for it is reported on stderr alone."""
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            write_json(self.path / "error.json", {"error": type(error).__name__, "message": str(error)})
+        except OSError as full:
+            print(f"error.json could not be written: {full}", flush=True)
+
+
+def write_json(path: Path, values: Any) -> None:
+    """Whole or not at all: written beside its place, then renamed."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    beside.write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    beside.replace(path)
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    """The object in the file, or None where there is none."""
+    if not path.exists():
+        return None
+    values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return values
+
+
+def describe_inputs(paths: Mapping[str, str | None]) -> dict[str, str]:
+    """What a run was given: for a file its sha256, for a model folder or hub name the name."""
+    described = {}
+    for name, path in paths.items():
+        if path is None:
+            continue
+        file = Path(path)
+        described[name] = f"sha256:{_sha256(file)}" if file.is_file() else path
+    return described
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,196 @@
+"""Sampling completions with a key-value cache: any transformers model, causal or sequence-to-sequence.
+
+By default from the policy's own distribution (temperature 1, no top-k, no top-p). Each completion has a seed of its own,
+so it does not depend on what is sampled beside it. B rows alive, V tokens in the vocabulary.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from training.algorithms.data import lengths_mask, pad_right
+from training.algorithms.errors import Stopped
+from training.algorithms.networks import Policy
+from training.algorithms.optimisation import arithmetic
+from training.algorithms.run_folder import never
+
+# Dropping finished rows copies the cache: worth it once an eighth of them has finished.
+DROP_SHARE = 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    max_new_tokens: int
+    temperature: float = 1.0
+    top_k: int = 0
+    top_p: float = 1.0
+    precision: str = "fp32"
+
+
+@dataclass(frozen=True)
+class Sampled:
+    """tokens end in EOS if finished. logprob: the policy's own, summed over the tokens, at temperature 1."""
+
+    tokens: list[int]
+    logprob: float
+    finished: bool
+    seed: int
+
+
+def seed_for(*parts: object) -> int:
+    """A seed below 2^31 from whatever tells one completion from another."""
+    digest = hashlib.blake2b("/".join(map(str, parts)).encode(), digest_size=4).digest()
+    return int.from_bytes(digest, "big") >> 1
+
+
+def batches_of_prompts(lengths: Sequence[int], *, repeats: int, rows: int) -> Iterator[list[int]]:
+    """Prompt numbers, like lengths together, about `rows` completions a batch; the same for the same arguments."""
+    order = sorted(range(len(lengths)), key=lambda i: lengths[i])
+    size = max(1, rows // repeats)
+    for i in range(0, len(order), size):
+        yield order[i : i + size]
+
+
+@torch.no_grad()
+def sample(
+    policy: Policy,
+    prompts: Sequence[list[int]],
+    *,
+    seeds: Sequence[Sequence[int]],
+    settings: Settings,
+    should_stop: Callable[[], bool] = never,
+) -> list[list[Sampled]]:
+    """One completion for each seed of each prompt; all prompts must have the same number of seeds.
+
+    Raises Stopped between two tokens when asked to.
+    """
+    repeats = len(seeds[0])
+    flat = [seed for each in seeds for seed in each]
+    uniforms = torch.from_numpy(_uniforms(flat, settings.max_new_tokens)).to(policy.model.device)
+    tokens = torch.zeros(len(flat), settings.max_new_tokens, dtype=torch.long, device=uniforms.device)
+    logprobs = torch.zeros(len(flat), device=uniforms.device)
+    sizes = torch.zeros(len(flat), dtype=torch.long, device=uniforms.device)
+    alive = torch.arange(len(flat), device=uniforms.device)
+    done = torch.zeros(len(flat), dtype=torch.bool, device=uniforms.device)
+    eos = policy.encoder.eos
+    with arithmetic(settings.precision):
+        decoding = Decoding(policy, prompts, repeats=repeats)
+        logits = decoding.first()
+        for t in range(settings.max_new_tokens):
+            if should_stop():
+                raise Stopped
+            chosen = choose(logits, uniforms[alive, t], settings)
+            going = ~done[alive]
+            tokens[alive, t] = torch.where(going, chosen, 0)
+            logprobs[alive] += torch.where(going, _logprob(logits, chosen), 0)
+            sizes[alive] += going
+            done[alive] |= chosen == eos
+            kept = (~done[alive]).nonzero()[:, 0]
+            if len(kept) == 0 or t + 1 == settings.max_new_tokens:
+                break
+            if len(alive) - len(kept) >= max(1, len(alive) // DROP_SHARE):
+                decoding.keep(kept)
+                alive, chosen = alive[kept], chosen[kept]
+            logits = decoding.next(chosen)
+    flat_sampled = [
+        Sampled(row[:size], logprob, finished, seed)
+        for row, size, logprob, finished, seed in zip(
+            tokens.tolist(), sizes.tolist(), logprobs.tolist(), done.tolist(), flat, strict=True
+        )
+    ]
+    return [flat_sampled[i : i + repeats] for i in range(0, len(flat_sampled), repeats)]
+
+
+def choose(logits: Tensor, uniform: Tensor, settings: Settings) -> Tensor:
+    """The tokens where the cumulated distribution passes `uniform`. logits: (B, V), uniform: (B,) in [0, 1) → (B,)."""
+    if settings.temperature == 0:
+        return logits.argmax(-1)
+    logits = _narrowed(logits.float() / settings.temperature, settings)
+    # In fp64: a cumulated sum of fp32 over a large vocabulary misses the last tokens.
+    cumulated = logits.softmax(-1).double().cumsum(-1)
+    passed = torch.searchsorted(cumulated, (uniform[:, None] * cumulated[:, -1:]), right=True)
+    return passed[:, 0].clamp(max=logits.shape[1] - 1)
+
+
+def _narrowed(logits: Tensor, settings: Settings) -> Tensor:
+    """-inf outside the top k and outside the smallest set that holds top_p of the probability."""
+    if 0 < settings.top_k < logits.shape[-1]:
+        bound = logits.topk(settings.top_k).values[:, -1:]
+        logits = logits.masked_fill(logits < bound, -torch.inf)
+    if settings.top_p < 1:
+        ordered, index = logits.sort(descending=True)
+        probabilities = ordered.softmax(-1)
+        outside = probabilities.cumsum(-1) - probabilities >= settings.top_p
+        logits = ordered.masked_fill(outside, -torch.inf).gather(1, index.argsort(1))
+    return logits
+
+
+def _logprob(logits: Tensor, chosen: Tensor) -> Tensor:
+    logits = logits.float()
+    return logits.gather(1, chosen[:, None])[:, 0] - logits.logsumexp(-1)
+
+
+def _uniforms(seeds: Sequence[int], count: int) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """(len(seeds), count) numbers in [0, 1). Philox is keyed: neighbouring seeds give unrelated streams."""
+    return np.stack([np.random.Generator(np.random.Philox(key=seed)).random(count) for seed in seeds])
+
+
+class Decoding:
+    """The model, its cache and its masks, one token at a time for the rows that are alive."""
+
+    def __init__(self, policy: Policy, prompts: Sequence[list[int]], *, repeats: int) -> None:
+        self.model, self.repeats = policy.model, repeats
+        device = policy.model.device
+        self.encoded: Any = None
+        if policy.seq2seq:
+            ids = pad_right(prompts, policy.pad).to(device)
+            self.mask = lengths_mask(list(map(len, prompts)), ids.shape[1]).long().to(device)
+            self.encoded = self.model.get_encoder()(input_ids=ids, attention_mask=self.mask)
+            self.ids = torch.full((len(prompts), 1), policy.start, device=device)
+        else:
+            # On the left, so that all rows write their next token in the same column.
+            self.ids = pad_right([prompt[::-1] for prompt in prompts], policy.pad).flip(1).to(device)
+            self.mask = lengths_mask(list(map(len, prompts)), self.ids.shape[1]).flip(1).long().to(device)
+        self.cache: Any = None
+
+    def first(self) -> Tensor:
+        """(prompts × repeats, V): every prompt is read once, then its cache repeated."""
+        logits = self._forward(self.ids, (self.mask.cumsum(1) - 1).clamp(min=0))
+        if self.repeats > 1:
+            self.cache.batch_repeat_interleave(self.repeats)
+            self._rows(torch.arange(len(logits), device=logits.device).repeat_interleave(self.repeats))
+            logits = logits.repeat_interleave(self.repeats, dim=0)
+        return logits
+
+    def next(self, tokens: Tensor) -> Tensor:
+        """(B,) tokens just chosen → (B, V)."""
+        if self.encoded is None:
+            self.mask = torch.cat([self.mask, self.mask.new_ones(len(self.mask), 1)], dim=1)
+        return self._forward(tokens[:, None], self.mask.sum(1, keepdim=True) - 1)
+
+    def keep(self, kept: Tensor) -> None:
+        """Go on with these rows alone."""
+        self.cache.batch_select_indices(kept)
+        self._rows(kept)
+
+    def _rows(self, rows: Tensor) -> None:
+        self.mask = self.mask[rows]
+        if self.encoded is not None:
+            self.encoded.last_hidden_state = self.encoded.last_hidden_state[rows]
+
+    def _forward(self, ids: Tensor, positions: Tensor) -> Tensor:
+        if self.encoded is not None:
+            inputs = {"encoder_outputs": self.encoded, "decoder_input_ids": ids}
+        else:
+            inputs = {"input_ids": ids, "position_ids": positions, "logits_to_keep": 1}
+        output = self.model(**inputs, attention_mask=self.mask, past_key_values=self.cache, use_cache=True)
+        self.cache = output.past_key_values
+        logits: Tensor = output.logits[:, -1]
+        return logits
