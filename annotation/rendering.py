@@ -1,7 +1,7 @@
 """Markdown that people and models wrote, as HTML that is safe to show.
 
-Nothing in it can run, load a picture from elsewhere, or style the page: raw HTML is shown as text, and what the renderer
-makes goes through an allow-list once more.
+Nothing in it can run, load a picture from elsewhere, or style the page: raw HTML is shown as text, and what the
+renderer makes goes through an allow-list once more.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ TAGS = {
 }  # fmt: skip
 ATTRIBUTES = {"a": {"href", "title"}, "ol": {"start"}}
 SCHEMES = {"http", "https", "mailto"}
+LINKS = "noopener noreferrer nofollow"
 BELOW_THE_PAGE = 3  # the page has its own h1 and h2: headings in a text start under them
 
 _parser = MarkdownIt("commonmark", {"html": False, "breaks": True}).enable(["table", "strikethrough"]).disable("image")
@@ -28,5 +29,5 @@ def render(text: str) -> SafeString:
         if token.type in ("heading_open", "heading_close"):
             token.tag = f"h{min(6, int(token.tag[1]) + BELOW_THE_PAGE - 1)}"
     html = _parser.renderer.render(tokens, _parser.options, {})
-    clean = nh3.clean(html, tags=TAGS, attributes=ATTRIBUTES, url_schemes=SCHEMES, link_rel="noopener noreferrer nofollow")
+    clean = nh3.clean(html, tags=TAGS, attributes=ATTRIBUTES, url_schemes=SCHEMES, link_rel=LINKS)
     return mark_safe(clean)  # noqa: S308 (nh3 has just cleaned it)

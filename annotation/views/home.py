@@ -1,0 +1,61 @@
+"""Where people land: their projects and what waits for them, and each project's board."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.views.decorators.http import require_POST
+
+from annotation import access
+from annotation.models import Project, Role
+from annotation.progress import progress
+from annotation.views.decorators import SignedInRequest, page, project_page
+from annotation.views.waiting import held_by, waiting
+
+YEAR = 365 * 24 * 3600
+
+
+@page("GET")
+def home(request: SignedInRequest) -> HttpResponse:
+    projects = [
+        {
+            "project": project,
+            "roles": [role.label for role in Role if role in access.roles_of(request.user, project)],
+            "may_annotate": access.can(request.user, project, Role.ANNOTATOR),
+            "held": held_by(request.user, project),
+            "waiting": waiting(progress(project)),
+        }
+        for project in Project.objects.visible_to(request.user).active()
+    ]
+    return render(request, "annotation/home.html", {"projects": projects})
+
+
+@project_page("GET")
+def project(request: SignedInRequest, project: Project) -> HttpResponse:
+    """How far the project is, for every member; what one may do here is in the tabs."""
+    counted = progress(project)
+    context = {
+        "project": project,
+        "progress": counted,
+        "waiting": waiting(counted),
+        "may_annotate": access.can(request.user, project, Role.ANNOTATOR),
+        "guidelines": project.current_guidelines(),
+    }
+    return render(request, "annotation/project.html", context)
+
+
+@require_POST
+def theme(request: HttpRequest) -> HttpResponse:
+    """The colour scheme, kept in a cookie so that the first paint is already right. Works without JavaScript."""
+    response = redirect(local_path(request, request.POST.get("next", "/")))
+    if (chosen := request.POST.get("theme")) in ("light", "dark"):
+        response.set_cookie("theme", chosen, max_age=YEAR, samesite="Lax", secure=settings.SESSION_COOKIE_SECURE)
+    else:
+        response.delete_cookie("theme")
+    return response
+
+
+def local_path(request: HttpRequest, path: str) -> str:
+    return path if url_has_allowed_host_and_scheme(path, {request.get_host()}, request.is_secure()) else "/"

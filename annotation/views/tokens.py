@@ -1,0 +1,36 @@
+"""API tokens: made here, their secret shown once, and taken back."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from django.contrib import messages
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.translation import gettext as _
+
+from annotation.forms import TokenForm
+from annotation.models import ApiToken
+from annotation.views.decorators import SignedInRequest, page
+
+
+@page("GET", "POST")
+def tokens(request: SignedInRequest) -> HttpResponse:
+    form = TokenForm(request.POST if request.method == "POST" else None)
+    secret = ""
+    if form.is_valid():
+        lifetime = timedelta(days=form.cleaned_data["days"])
+        _token, secret = ApiToken.issue(request.user, name=form.cleaned_data["name"], lifetime=lifetime)
+        form = TokenForm()
+    context = {"form": form, "secret": secret, "tokens": ApiToken.objects.filter(user=request.user)}
+    response = render(request, "account/tokens.html", context)
+    response["Cache-Control"] = "no-store"
+    return response
+
+
+@page("POST")
+def revoke(request: SignedInRequest, pk: int) -> HttpResponse:
+    token = get_object_or_404(ApiToken, pk=pk, user=request.user)
+    token.delete()
+    messages.success(request, _("The token “%s” no longer works.") % token.name)
+    return redirect("tokens")
