@@ -1,0 +1,190 @@
+"""Texts that people or machines add, one or many thousands at once, and the pieces of work that follow."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from typing import Any, NamedTuple, TypeVar
+
+from django.db import transaction
+from django.utils.translation import gettext as _
+
+from annotation.models import (
+    Assignment,
+    Completion,
+    Generator,
+    Item,
+    ItemKind,
+    Project,
+    Prompt,
+    PromptKind,
+    Split,
+    UseCase,
+    User,
+    Wording,
+)
+from annotation.models.projects import MAX_K, MIN_K
+from annotation.models.texts import Message
+from annotation.refusals import Refused
+from annotation.wording import cleaned_messages, digest_of, pool_for, split_for, storable
+
+BATCH = 1_000
+
+Row = TypeVar("Row")
+
+
+class NewPrompt(NamedTuple):
+    """`split`: only for a text that comes from elsewhere with a split of its own."""
+
+    messages: Sequence[Message]
+    kind: str = PromptKind.PLAIN
+    use_case: str = UseCase.OTHER
+    language: str = "en"
+    author: User | None = None
+    assignment: Assignment | None = None
+    split: Split | None = None
+
+
+class NewCompletion(NamedTuple):
+    prompt_id: int
+    text: str
+    sampling: dict[str, Any]
+    seed: int | None = None
+
+
+class RankingSet(NamedTuple):
+    prompt: Prompt
+    completion_ids: Sequence[int]
+
+
+def add_prompt(
+    project: Project, *, author: User | None, messages: Sequence[Message], kind: str, use_case: str, language: str,
+    assignment: Assignment | None = None,
+) -> Prompt:  # fmt: skip
+    """Keep an instruction, and ask for answers to it where the project wants them."""
+    new = NewPrompt(messages, kind, use_case, language, author, assignment)
+    return add_prompts(project, [new])[0]
+
+
+@transaction.atomic
+def add_prompts(project: Project, rows: Sequence[NewPrompt], *, with_items: bool = True) -> list[Prompt]:
+    """Keep instructions, a few thousand at most, and ask for answers to them where the project wants them.
+
+    A text that the project has already keeps its split and pool. The wording's unique row makes that hold between
+    transactions too: who comes second waits for the first and reads what it settled.
+    """
+    prompts = [_prompt(project, row) for row in rows]
+    wordings = _settled(project, prompts)
+    for prompt in prompts:
+        wording = wordings[prompt.digest]
+        prompt.split, prompt.pool = wording.split, wording.pool
+    Prompt.objects.bulk_create(prompts, batch_size=BATCH)
+    if with_items and project.demonstrations_per_prompt:
+        Item.objects.bulk_create([_demonstration_item(project, prompt) for prompt in prompts], batch_size=BATCH)
+    return prompts
+
+
+def add_completions(generator: Generator, rows: Iterable[NewCompletion]) -> list[Completion]:
+    """Keep a generator's answers, in the order given. Many at once: two statements a thousand."""
+    added: list[Completion] = []
+    with transaction.atomic():
+        for batch in batched(rows, BATCH):
+            asked = {row.prompt_id for row in batch}
+            known = Prompt.objects.filter(project=generator.project_id, pk__in=asked).values_list("pk", flat=True)
+            if missing := asked.difference(known):
+                raise Refused(
+                    _("The generator's project has no prompt %(missing)s.")
+                    % {"missing": ", ".join(map(str, sorted(missing)[:5]))}
+                )
+            added += Completion.objects.bulk_create(
+                Completion(
+                    generator=generator, prompt_id=row.prompt_id, text=storable(row.text),
+                    sampling=row.sampling, seed=row.seed,
+                )
+                for row in batch
+            )  # fmt: skip
+    return added
+
+
+def add_ranking_items(
+    project: Project, sets: Iterable[RankingSet], *, priority: int = 0, overlap: int | None = None
+) -> list[Item]:
+    """Put sets of outputs in the ranking queue. Each set is of one prompt, and no two of its texts are equal."""
+    overlap = project.overlap if overlap is None else overlap
+    added: list[Item] = []
+    with transaction.atomic():
+        for batch in batched(sets, BATCH):
+            _check_sets(project, batch)
+            added += Item.objects.bulk_create(
+                Item(
+                    project=project, kind=ItemKind.RANKING, prompt=prompt, completions=list(completion_ids),
+                    author_id=prompt.author_id, language=prompt.language, priority=priority, overlap=overlap,
+                    open_slots=list(range(1, overlap + 1)),
+                )
+                for prompt, completion_ids in batch
+            )  # fmt: skip
+    return added
+
+
+def batched(rows: Iterable[Row], size: int) -> Iterator[list[Row]]:
+    iterator = iter(rows)
+    while batch := list(islice(iterator, size)):
+        yield batch
+
+
+def _prompt(project: Project, row: NewPrompt) -> Prompt:
+    _check_choice(_("kind"), row.kind, PromptKind.values)
+    _check_choice(_("use case"), row.use_case, UseCase.values)
+    _check_choice(_("language"), row.language, project.languages)
+    messages = cleaned_messages(row.messages, longest=project.max_prompt_characters)
+    digest = digest_of(messages)
+    return Prompt(
+        project=project, author=row.author, messages=messages, kind=row.kind, use_case=row.use_case,
+        language=row.language, assignment=row.assignment, digest=digest, pool=pool_for(digest),
+        split=row.split or split_for(project.pk, row.author.pk if row.author else None, digest),
+    )  # fmt: skip
+
+
+def _settled(project: Project, prompts: Sequence[Prompt]) -> dict[str, Wording]:
+    """The wordings of these prompts. Sorted, so that two such inserts never wait for each other in a ring."""
+    proposed = {prompt.digest: prompt for prompt in reversed(prompts)}
+    Wording.objects.bulk_create(
+        [
+            Wording(project=project, digest=digest, split=proposed[digest].split, pool=proposed[digest].pool)
+            for digest in sorted(proposed)
+        ],
+        ignore_conflicts=True,
+    )
+    return {wording.digest: wording for wording in Wording.objects.filter(project=project, digest__in=proposed)}
+
+
+def _demonstration_item(project: Project, prompt: Prompt) -> Item:
+    overlap = project.demonstrations_per_prompt
+    return Item(
+        project=project, kind=ItemKind.DEMONSTRATION, prompt=prompt, author_id=prompt.author_id,
+        language=prompt.language, overlap=overlap, open_slots=list(range(1, overlap + 1)),
+    )  # fmt: skip
+
+
+def _check_choice(name: str, found: str, expected: Sequence[str]) -> None:
+    if found not in expected:
+        raise Refused(
+            _("The %(name)s is %(found)r; expected one of %(expected)s.")
+            % {"name": name, "found": found, "expected": ", ".join(expected)}
+        )
+
+
+def _check_sets(project: Project, sets: Sequence[RankingSet]) -> None:
+    wanted = [completion for each in sets for completion in each.completion_ids]
+    rows = Completion.objects.filter(pk__in=wanted, prompt__project=project).values_list("pk", "prompt_id", "text")
+    known = {pk: (prompt_id, text) for pk, prompt_id, text in rows}
+    for prompt, completion_ids in sets:
+        if not MIN_K <= len(completion_ids) <= MAX_K:
+            raise Refused(
+                _("A set for prompt %(prompt)d has %(found)d outputs; expected %(least)d to %(most)d.")
+                % {"prompt": prompt.pk, "found": len(completion_ids), "least": MIN_K, "most": MAX_K}
+            )
+        if any(known.get(completion, (None,))[0] != prompt.pk for completion in completion_ids):
+            raise Refused(_("A set for prompt %(prompt)d has an output of another prompt.") % {"prompt": prompt.pk})
+        if len({known[completion][1] for completion in completion_ids}) < len(completion_ids):
+            raise Refused(_("A set for prompt %(prompt)d has the same text twice.") % {"prompt": prompt.pk})

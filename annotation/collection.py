@@ -1,0 +1,196 @@
+"""The write verbs for people's work. Every submit is one transaction, counts once however often it is sent, and is
+the work of its assignment's annotator.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
+from typing import Any, TypeVar
+from uuid import UUID
+
+from django.db import IntegrityError, models, transaction
+from django.db.models import Case, F, Value, When
+from django.db.models.functions import Now
+from django.utils.translation import gettext as _
+
+from annotation import assignment as leases
+from annotation import blinding
+from annotation.adding import (
+    NewCompletion,
+    NewPrompt,
+    RankingSet,
+    add_completions,
+    add_prompt,
+    add_prompts,
+    add_ranking_items,
+)
+from annotation.models import Assignment, AssignmentState, Demonstration, ItemKind, Prompt, Ranking
+from annotation.models.texts import Message
+from annotation.refusals import Refused
+from annotation.wording import cleaned, cleaned_messages, storable
+
+__all__ = [
+    "NewCompletion",
+    "NewPrompt",
+    "RankingSet",
+    "Refused",
+    "add_completions",
+    "add_prompt",
+    "add_prompts",
+    "add_ranking_items",
+    "save_draft",
+    "submit_demonstration",
+    "submit_instruction",
+    "submit_ranking",
+]
+
+RATINGS = range(1, 8)
+FLAG_ANSWERS = ("yes", "no", "na")
+LONGEST_NOTE = 4_000
+LONGEST_DRAFT = 400_000
+
+Record = TypeVar("Record", Prompt, Demonstration, Ranking)
+
+
+def submit_instruction(
+    assignment: Assignment, *, client_key: UUID, messages: Sequence[Message], kind: str, use_case: str, language: str
+) -> Prompt:
+    project = assignment.item.project
+    _expect(assignment, ItemKind.INSTRUCTION)
+    content = {
+        "messages": cleaned_messages(messages, longest=project.max_prompt_characters),
+        "kind": kind, "use_case": use_case, "language": language,
+    }  # fmt: skip
+
+    def record() -> Prompt:
+        return add_prompt(project, author=assignment.annotator, assignment=assignment, **content)
+
+    return _submit(assignment, Prompt, client_key=client_key, content=content, record=record, draft=content)
+
+
+def submit_demonstration(assignment: Assignment, *, client_key: UUID, text: str) -> Demonstration:
+    _expect(assignment, ItemKind.DEMONSTRATION)
+    content = {"text": cleaned(text, longest=assignment.item.project.max_answer_characters)}
+
+    def record() -> Demonstration:
+        return Demonstration.objects.create(
+            assignment=assignment, prompt_id=assignment.item.prompt_id, author_id=assignment.annotator_id,
+            guidelines_id=assignment.guidelines_id, **content,
+        )  # fmt: skip
+
+    return _submit(assignment, Demonstration, client_key=client_key, content=content, record=record, draft=content)
+
+
+def submit_ranking(
+    assignment: Assignment, *, client_key: UUID, groups: Sequence[Sequence[int]], ratings: Mapping[int, int],
+    flags: Mapping[int, Mapping[str, str]], note: str = "", seconds: float | None = None,
+) -> Ranking:  # fmt: skip
+    """`groups` holds completion ids, best group first; they must be exactly the completions shown."""
+    _expect(assignment, ItemKind.RANKING)
+    _check_groups(assignment, groups)
+    _check_ratings(assignment, ratings)
+    _check_flags(assignment, flags)
+    content = {
+        "groups": [sorted(group) for group in groups],
+        "ratings": {str(completion): rating for completion, rating in ratings.items()},
+        "flags": {str(completion): dict(answers) for completion, answers in flags.items() if answers},
+        "note": storable(note).strip(),
+    }
+    if len(content["note"]) > LONGEST_NOTE:
+        raise Refused(_("The note is longer than %(longest)d characters.") % {"longest": LONGEST_NOTE})
+
+    def record() -> Ranking:
+        return Ranking.objects.create(
+            assignment=assignment, prompt_id=assignment.item.prompt_id, annotator_id=assignment.annotator_id,
+            guidelines_id=assignment.guidelines_id, shown=assignment.shown, seconds=seconds, **content,
+        )  # fmt: skip
+
+    draft = {
+        "groups": blinding.groups_by_letter(assignment, groups),
+        "ratings": blinding.by_letter(assignment, ratings),
+        "flags": blinding.by_letter(assignment, flags),
+        "note": note,
+    }
+    return _submit(assignment, Ranking, client_key=client_key, content=content, record=record, draft=draft)
+
+
+def save_draft(assignment: Assignment, draft: dict[str, Any]) -> None:
+    """Keep what was typed so far, which keeps the lease alive. A draft that arrives after its submit changes nothing."""
+    if len(json.dumps(draft)) > LONGEST_DRAFT:
+        raise Refused(_("The draft is too long to be kept."))
+    lease = timedelta(minutes=assignment.item.project.lease_minutes)
+    own = Assignment.objects.filter(pk=assignment.pk).exclude(state=AssignmentState.SUBMITTED)
+    in_work = When(state=AssignmentState.LEASED, then=Now() + lease)
+    own.update(draft=draft, lease_expires_at=Case(in_work, default=F("lease_expires_at")))
+
+
+def _submit(
+    assignment: Assignment, model: type[Record], *, client_key: UUID, content: dict[str, Any],
+    record: Callable[[], Record], draft: dict[str, Any],
+) -> Record:  # fmt: skip
+    try:
+        with transaction.atomic():
+            finish = leases.finish(assignment, client_key=client_key)
+            if finish is leases.Finish.COUNTED:
+                return record()
+    except IntegrityError as error:
+        if "assignment_client_key_once" in str(error):
+            raise Refused(_("This key was sent with another piece of work. Please reload the page.")) from error
+        raise
+    if finish is leases.Finish.ALREADY:
+        return _submitted_before(assignment, model, client_key=client_key, content=content)
+    kept = Value({"late": draft}, models.JSONField())
+    Assignment.objects.filter(pk=assignment.pk).exclude(state=AssignmentState.SUBMITTED).update(draft=kept)
+    raise Refused(
+        _("The time for this piece ran out and others have done it meanwhile, so it doesn't count. Your work is kept.")
+    )
+
+
+def _submitted_before(
+    assignment: Assignment, model: type[Record], *, client_key: UUID, content: dict[str, Any]
+) -> Record:
+    """The record of the first submit, if this is the same one sent again."""
+    record = model._default_manager.select_related("assignment").get(assignment=assignment)
+    if record.assignment.client_key != client_key:
+        raise Refused(_("You have submitted this piece already."))
+    if any(getattr(record, name) != value for name, value in content.items()):
+        raise Refused(_("You have submitted this piece already, with other content; the first is kept."))
+    return record
+
+
+def _expect(assignment: Assignment, kind: ItemKind) -> None:
+    if assignment.item.kind != kind:
+        raise Refused(
+            _("This piece is to %(found)s, not to %(sent)s.")
+            % {"found": ItemKind(assignment.item.kind).label, "sent": kind.label}
+        )
+
+
+def _check_groups(assignment: Assignment, groups: Sequence[Sequence[int]]) -> None:
+    ranked = [completion for group in groups for completion in group]
+    if sorted(ranked) != sorted(assignment.shown) or not all(groups):
+        raise Refused(
+            _("Rank each of the %(shown)d outputs exactly once; %(ranked)d of them are ranked.")
+            % {"shown": len(assignment.shown), "ranked": len(set(ranked) & set(assignment.shown))}
+        )
+
+
+def _check_ratings(assignment: Assignment, ratings: Mapping[int, int]) -> None:
+    if not ratings.keys() <= set(assignment.shown):
+        raise Refused(_("A rating is for an output that was not shown."))
+    for rating in ratings.values():
+        if isinstance(rating, bool) or rating not in RATINGS:
+            raise Refused(_("A rating is %(found)r; expected a whole number from 1 to 7.") % {"found": rating})
+
+
+def _check_flags(assignment: Assignment, flags: Mapping[int, Mapping[str, str]]) -> None:
+    if not flags.keys() <= set(assignment.shown):
+        raise Refused(_("A flag is for an output that was not shown."))
+    known = {flag["key"] for flag in assignment.item.project.flags}
+    for name, answer in (pair for answers in flags.values() for pair in answers.items()):
+        if name not in known:
+            raise Refused(_("This project has no flag %(found)r.") % {"found": name})
+        if answer not in FLAG_ANSWERS:
+            raise Refused(_("A flag's answer is %(found)r; expected yes, no or na.") % {"found": answer})
