@@ -31,7 +31,7 @@ lint: ## Check style, types, imports, templates, migrations and translations
 	$(VENV) -m ruff format --check .
 	$(VENV) -m mypy
 	.venv/bin/lint-imports
-	$(VENV) -m djlint --check --quiet templates
+	.venv/bin/djhtml --tabwidth 2 --check templates
 	$(VENV) manage.py makemigrations --check --dry-run
 	$(VENV) manage.py translations --check
 
@@ -39,7 +39,7 @@ fmt: ## Put the code and the templates into their form
 	@$(INSTALL) --groups train,test,dev
 	$(VENV) -m ruff check --fix-only .
 	$(VENV) -m ruff format .
-	$(VENV) -m djlint --reformat --quiet templates
+	.venv/bin/djhtml --tabwidth 2 templates
 
 messages: ## Collect the texts of the interface into locale/ and compile them
 	@$(INSTALL)
