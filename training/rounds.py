@@ -269,7 +269,7 @@ def _move_on(round: Round, *, work: float = 0.0, **changes: Any) -> bool:
 def worked(run: TrainingRun) -> float:
     """The seconds that a run spent on training or generation itself, without starting, loading and saving."""
     seconds = run.result.get("seconds", {})
-    return sum(value for part, value in seconds.items() if part not in ("total", "loading", "saving"))
+    return sum(value for part, value in seconds.items() if part not in ("total", "startup", "loading", "saving"))
 
 
 def round_seconds(value: float) -> float:

@@ -1,5 +1,24 @@
 from __future__ import annotations
 
-from django.urls import URLPattern, URLResolver
+from django.urls import URLPattern, URLResolver, path
 
-urlpatterns: list[URLPattern | URLResolver] = []
+from training.api import views
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("projects/<slug:slug>/rounds/", views.Rounds.as_view(), name="api-rounds"),
+    path("projects/<slug:slug>/runs/", views.Runs.as_view(), name="api-runs"),
+    path("projects/<slug:slug>/policies/", views.Policies.as_view(), name="api-policies"),
+    path("projects/<slug:slug>/reward-models/", views.RewardModels.as_view(), name="api-reward-models"),
+    path("projects/<slug:slug>/datasets/", views.Datasets.as_view(), name="api-datasets"),
+    path("rounds/<int:pk>/", views.OneRound.as_view(), name="api-round"),
+    path("rounds/<int:pk>/cancel/", views.RoundVerb.as_view(verb="cancel"), name="api-round-cancel"),
+    path("rounds/<int:pk>/publish/", views.RoundVerb.as_view(verb="publish"), name="api-round-publish"),
+    path("rounds/<int:pk>/retry/", views.RoundVerb.as_view(verb="retry"), name="api-round-retry"),
+    path("runs/<int:pk>/", views.OneRun.as_view(), name="api-run"),
+    path("runs/<int:pk>/metrics/", views.RunMetrics.as_view(), name="api-run-metrics"),
+    path("runs/<int:pk>/cancel/", views.RunVerb.as_view(verb="cancel"), name="api-run-cancel"),
+    path("runs/<int:pk>/retry/", views.RunVerb.as_view(verb="retry"), name="api-run-retry"),
+    path("policies/<int:pk>/", views.OnePolicy.as_view(), name="api-policy"),
+    path("reward-models/<int:pk>/", views.OneRewardModel.as_view(), name="api-reward-model"),
+    path("datasets/<int:pk>/", views.OneDataset.as_view(), name="api-dataset"),
+]

@@ -1,0 +1,92 @@
+"""The shapes in which the training side goes over the wire."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from rest_framework import serializers
+
+from training.hyperparameters import AUTO, PRESETS
+from training.models import Dataset, Policy, RewardModel, Round, TrainingRun
+
+
+class DatasetSerializer(serializers.ModelSerializer[Dataset]):
+    class Meta:
+        model = Dataset
+        fields: ClassVar = ["id", "files", "counts", "left_out", "filters", "sha256", "code_version", "created_at"]
+        read_only_fields = fields
+
+
+class FreezeSerializer(serializers.Serializer[Any]):
+    """What to freeze: everything, unless languages or use cases are named."""
+
+    languages = serializers.ListField(child=serializers.CharField(), required=False)
+    use_cases = serializers.ListField(child=serializers.CharField(), required=False)
+
+
+class PolicySerializer(serializers.ModelSerializer[Policy]):
+    class Meta:
+        model = Policy
+        fields: ClassVar = [
+            "id", "name", "family", "source", "parent", "run", "figures", "published_at", "created_at",
+        ]  # fmt: skip
+        read_only_fields = fields
+
+
+class ImportSerializer(serializers.Serializer[Any]):
+    """A model to bring in: a folder on the server that holds safetensors, or a name on the hub."""
+
+    source = serializers.CharField(max_length=500)
+    name = serializers.CharField(max_length=120)
+
+
+class RewardModelSerializer(serializers.ModelSerializer[RewardModel]):
+    class Meta:
+        model = RewardModel
+        fields: ClassVar = ["id", "name", "family", "source", "parent", "run", "figures", "created_at"]
+        read_only_fields = fields
+
+
+class RunSerializer(serializers.ModelSerializer[TrainingRun]):
+    class Meta:
+        model = TrainingRun
+        fields: ClassVar = [
+            "id", "round", "stage", "state", "step", "total_steps", "latest", "result", "error", "attempts",
+            "cancel_requested", "dataset", "base", "reference", "judge", "hyperparameters", "code_version",
+            "created_at", "started_at", "finished_at", "heartbeat_at",
+        ]  # fmt: skip
+        read_only_fields = fields
+
+
+class RunSummarySerializer(serializers.ModelSerializer[TrainingRun]):
+    class Meta:
+        model = TrainingRun
+        fields: ClassVar = ["id", "stage", "state", "step", "total_steps", "latest", "error"]
+        read_only_fields = fields
+
+
+class RoundSerializer(serializers.ModelSerializer[Round]):
+    runs = RunSummarySerializer(many=True, read_only=True)
+
+    class Meta:
+        model = Round
+        fields: ClassVar = [
+            "id", "number", "state", "stage", "error", "base", "dataset", "policy", "reward_model", "options",
+            "figures", "seconds", "runs", "created_at", "published_at", "finished_at",
+        ]  # fmt: skip
+        read_only_fields = fields
+
+
+class StartSerializer(serializers.Serializer[Any]):
+    """A round's options; each has a default that suits a first try."""
+
+    base = serializers.IntegerField(required=False, help_text="The policy to start SFT from.")
+    preset = serializers.ChoiceField([AUTO, *PRESETS], required=False)
+    hyperparameters = serializers.DictField(
+        child=serializers.DictField(), required=False, help_text="Values by stage, over those of the preset."
+    )
+    filters = serializers.DictField(child=serializers.ListField(child=serializers.CharField()), required=False)
+    publish = serializers.ChoiceField(["auto", "manual"], required=False)
+    prompts = serializers.IntegerField(required=False, min_value=0, help_text="Prompts sampled for the queue.")
+    evaluation_prompts = serializers.IntegerField(required=False, min_value=0)
+    seed = serializers.IntegerField(required=False, min_value=0)
