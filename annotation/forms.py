@@ -5,6 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from django import forms
+from django.db.models import TextChoices
+from django.utils.functional import lazy
+from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -12,6 +15,14 @@ from annotation.blinding import LETTERS
 from annotation.models import Assignment, ItemKind, Project, PromptKind, Role, UseCase, User
 from annotation.models.texts import Message
 from annotation.templatetags.plumbline import language_name
+
+capitalised_lazily = lazy(lambda label: capfirst(str(label)), str)
+
+
+def capitalised(choices: type[TextChoices]) -> list[tuple[str, Any]]:
+    """The choices as they stand at the head of a line; the labels are translated when they are shown."""
+    return [(value, capitalised_lazily(label)) for value, label in choices.choices]
+
 
 IMPORT_KINDS = [
     ("instructions", gettext_lazy("Instructions")),
@@ -24,7 +35,14 @@ FLAG_ANSWERS = [("yes", gettext_lazy("Yes")), ("no", gettext_lazy("No")), ("na",
 RATINGS = range(1, 8)
 
 
-class AssignmentForm(forms.Form):
+class PageForm(forms.Form):
+    """A form of ours: the label is the label, with nothing put behind it."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **{"label_suffix": "", **options})
+
+
+class AssignmentForm(PageForm):
     """What every submit of work carries. A draft holds the page's own inputs by name, so it fills the form again."""
 
     client_key = forms.UUIDField(widget=forms.HiddenInput)
@@ -42,8 +60,8 @@ def text_field(label: Any, *, rows: int, required: bool = True) -> forms.CharFie
 
 
 class InstructionForm(AssignmentForm):
-    kind = forms.ChoiceField(label=gettext_lazy("Kind"), choices=PromptKind.choices, initial=PromptKind.PLAIN)
-    use_case = forms.ChoiceField(label=gettext_lazy("Use case"), choices=UseCase.choices)
+    kind = forms.ChoiceField(label=gettext_lazy("Kind"), choices=capitalised(PromptKind), initial=PromptKind.PLAIN)
+    use_case = forms.ChoiceField(label=gettext_lazy("Use case"), choices=capitalised(UseCase))
     language = forms.ChoiceField(label=gettext_lazy("Language of the text"))
     text = text_field(gettext_lazy("Instruction"), rows=7)
     query = text_field(gettext_lazy("The new case to answer"), rows=3, required=False)
@@ -148,9 +166,9 @@ FORMS: dict[str, type[AssignmentForm]] = {
 }
 
 
-class MemberForm(forms.Form):
+class MemberForm(PageForm):
     username = forms.CharField(label=gettext_lazy("User name"), max_length=150)
-    role = forms.ChoiceField(label=gettext_lazy("Role"), choices=Role.choices)
+    role = forms.ChoiceField(label=gettext_lazy("Role"), choices=capitalised(Role))
 
     def clean_username(self) -> User:
         """The person of that name; they sign in already, so they have an account."""
@@ -161,11 +179,11 @@ class MemberForm(forms.Form):
         return person
 
 
-class TokenForm(forms.Form):
+class TokenForm(PageForm):
     name = forms.CharField(label=gettext_lazy("What it is for"), max_length=80)
     days = forms.IntegerField(label=gettext_lazy("Days until it expires"), min_value=1, max_value=365, initial=90)
 
 
-class ImportForm(forms.Form):
+class ImportForm(PageForm):
     kind = forms.ChoiceField(label=gettext_lazy("What the file holds"), choices=IMPORT_KINDS)
     file = forms.FileField(label=gettext_lazy("File"), help_text=gettext_lazy("JSON lines, CSV or Parquet."))

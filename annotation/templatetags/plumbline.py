@@ -7,27 +7,27 @@ from typing import Any
 from django import template
 from django.conf.locale import LANG_INFO
 from django.utils.safestring import SafeString
-from django.utils.translation import gettext
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext, gettext_noop
 
 from annotation import access, rendering
 from annotation.models import Project, Role
 
 register = template.Library()
 
-DEFAULT_FLAG_LABELS = {
-    "fails_instruction": _("Fails to follow the instruction"),
-    "inappropriate": _("Inappropriate for a customer assistant"),
-    "hallucination": _("Hallucination"),
-    "satisfies_constraint": _("Satisfies the stated constraint"),
-    "sexual_content": _("Sexual content"),
-    "violent_content": _("Violent content"),
-    "encourages_harm": _("Encourages or fails to discourage harm"),
-    "denigrates": _("Denigrates a protected class"),
-    "harmful_advice": _("Gives harmful advice"),
-    "opinion": _("Expresses opinion"),
-    "moral_judgment": _("Expresses moral judgment"),
-}
+# The flags that a project starts with (annotation.models.projects), named here for translation.
+DEFAULT_FLAG_LABELS = (
+    gettext_noop("Fails to follow the instruction"),
+    gettext_noop("Inappropriate for a customer assistant"),
+    gettext_noop("Hallucination"),
+    gettext_noop("Satisfies the stated constraint"),
+    gettext_noop("Sexual content"),
+    gettext_noop("Violent content"),
+    gettext_noop("Encourages or fails to discourage harm"),
+    gettext_noop("Denigrates a protected class"),
+    gettext_noop("Gives harmful advice"),
+    gettext_noop("Expresses opinion"),
+    gettext_noop("Expresses moral judgment"),
+)
 
 
 @register.filter
@@ -45,9 +45,7 @@ def language_name(code: str) -> str:
 @register.filter
 def flag_label(flag: dict[str, str]) -> str:
     """The default flags are translated; a project's own are shown as its admin wrote them."""
-    default = DEFAULT_FLAG_LABELS.get(flag["key"])
-    untouched = default is not None and getattr(default, "_proxy____args", ("",))[0] == flag["label"]
-    return gettext(flag["label"]) if untouched else flag["label"]
+    return gettext(flag["label"]) if flag["label"] in DEFAULT_FLAG_LABELS else flag["label"]
 
 
 @register.inclusion_tag("annotation/project_tabs.html", takes_context=True)
