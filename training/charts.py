@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from django.utils.text import slugify
 from django.utils.translation import gettext as _
 
 WIDTH, HEIGHT = 360, 210
@@ -40,8 +41,9 @@ class Line:
 
 @dataclass(frozen=True)
 class Chart:
-    """`table` holds a step and one text a line in each row."""
+    """`table` holds a step and one text a line in each row; `slug` tells the charts of a run apart."""
 
+    slug: str
     title: str
     explanation: str
     x_title: str
@@ -109,6 +111,7 @@ def draw(
             )
         )
     return Chart(
+        slug=slugify(next(iter(series)).replace("/", "-")),
         title=title,
         explanation=explanation,
         x_title=x_title or _("step"),

@@ -1,5 +1,21 @@
 from __future__ import annotations
 
-from django.urls import URLPattern, URLResolver
+from django.urls import URLPattern, URLResolver, path
 
-urlpatterns: list[URLPattern | URLResolver] = []
+from training.views import datasets, models, rounds, runs
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("projects/<slug:slug>/rounds/", rounds.index, name="rounds"),
+    path("projects/<slug:slug>/rounds/<int:number>/", rounds.detail, name="round"),
+    path("projects/<slug:slug>/rounds/<int:number>/cancel/", rounds.cancel, name="round-cancel"),
+    path("projects/<slug:slug>/rounds/<int:number>/retry/", rounds.retry, name="round-retry"),
+    path("projects/<slug:slug>/rounds/<int:number>/publish/", rounds.publish, name="round-publish"),
+    path("runs/<int:pk>/", runs.detail, name="run"),
+    path("runs/<int:pk>/cancel/", runs.cancel, name="run-cancel"),
+    path("runs/<int:pk>/retry/", runs.retry, name="run-retry"),
+    path("projects/<slug:slug>/models/", models.index, name="models"),
+    path("policies/<int:pk>/", models.policy, name="policy"),
+    path("reward-models/<int:pk>/", models.reward_model, name="reward-model"),
+    path("projects/<slug:slug>/datasets/", datasets.index, name="datasets"),
+    path("datasets/<int:pk>/", datasets.detail, name="dataset"),
+]

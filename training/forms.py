@@ -1,0 +1,191 @@
+"""The researcher's forms. What comes out is what the verbs take; an empty setting means the preset's own value."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from django import forms
+from django.utils.translation import gettext, gettext_lazy
+
+from annotation.models import Project
+from training import registry, rounds
+from training.algorithms.hyperparameters import STAGES
+from training.hyperparameters import AUTO, InputError, settle
+from training.models import Policy, Round, Stage
+
+PRESETS = [
+    (AUTO, gettext_lazy("By the model's size")),
+    ("starter", gettext_lazy("For the starter model: minutes on two processor cores")),
+    ("paper", gettext_lazy("InstructGPT's, scaled to the data: for a real model")),
+    ("test", gettext_lazy("Seconds: only to see that everything works")),
+]
+PUBLISH = [
+    ("auto", gettext_lazy("at once: sample outputs and put them in the ranking queue")),
+    ("manual", gettext_lazy("wait until somebody has looked and presses Publish")),
+]
+SETTABLE = (Stage.SFT, Stage.REWARD_MODEL, Stage.PPO, Stage.EVALUATE, Stage.SAMPLE)
+
+
+@dataclass(frozen=True)
+class StageFields:
+    """The settings of one stage: its own, and those that all stages share."""
+
+    stage: Stage
+    about: str
+    own: list[forms.BoundField]
+    shared: list[forms.BoundField]
+
+    @property
+    def changed(self) -> bool:
+        return any(field.value() not in (None, "") or field.errors for field in (*self.own, *self.shared))
+
+
+class StartForm(forms.Form):
+    """`counts` are the rows that a dataset would have now: some presets depend on them."""
+
+    base = forms.ModelChoiceField(
+        label=gettext_lazy("Base policy"), queryset=Policy.objects.none(), required=False, empty_label=None,
+        help_text=gettext_lazy("What fine-tuning starts from. Starting from the same base each round keeps rounds comparable."),
+    )  # fmt: skip
+    preset = forms.ChoiceField(label=gettext_lazy("Settings"), choices=PRESETS, initial=AUTO, required=False)
+    publish = forms.ChoiceField(
+        label=gettext_lazy("When the new policy is trained"), choices=PUBLISH, initial="auto", required=False,
+        widget=forms.RadioSelect,
+    )  # fmt: skip
+    prompts = forms.IntegerField(
+        label=gettext_lazy("Prompts to answer for the queue"), min_value=0, max_value=100_000, required=False,
+        help_text=gettext_lazy("How many prompts the new policy answers; each becomes one set of outputs to rank."),
+    )  # fmt: skip
+    evaluation_prompts = forms.IntegerField(
+        label=gettext_lazy("Held-out prompts to measure on"), min_value=0, max_value=100_000, required=False
+    )
+    seed = forms.IntegerField(
+        label=gettext_lazy("Seed"), min_value=0, required=False,
+        help_text=gettext_lazy("The same seed, data and settings give the same round."),
+    )  # fmt: skip
+
+    def __init__(self, project: Project, *, counts: Mapping[str, int], data: Any = None, initial: Any = None) -> None:
+        super().__init__(data, initial=initial)
+        self.counts = counts
+        policies = Policy.objects.filter(project=project).order_by("-id")
+        self.fields["base"].queryset = policies  # type: ignore[attr-defined]
+        self.fields["base"].initial = usual_base(project)
+        for option in dataclasses.fields(rounds.Options):
+            if option.name in ("prompts", "evaluation_prompts", "seed"):
+                self.fields[option.name].initial = option.default
+        for stage in SETTABLE:
+            for setting in dataclasses.fields(STAGES[stage]):
+                self.fields[f"{stage}__{setting.name}"] = _field(setting)
+        self._say_defaults()
+
+    def stages(self) -> Iterator[StageFields]:
+        """Each stage's settings for the template."""
+        for stage in SETTABLE:
+            kind = STAGES[stage]
+            bound = {setting.name: self[f"{stage}__{setting.name}"] for setting in dataclasses.fields(kind)}
+            own = [name for name in kind.__annotations__ if name in bound]
+            shared = [name for name in bound if name not in own]
+            about = gettext(" ".join((kind.__doc__ or "").split()))
+            yield StageFields(stage, about, [bound[name] for name in own], [bound[name] for name in shared])
+
+    def options(self) -> dict[str, Any]:
+        """What `rounds.start` takes; a setting that was left empty is not in it."""
+        chosen: dict[str, Any] = {"hyperparameters": {}}
+        for name, value in self.cleaned_data.items():
+            if value in (None, ""):
+                continue
+            stage, _between, setting = name.partition("__")
+            if setting:
+                chosen["hyperparameters"].setdefault(stage, {})[setting] = value
+            else:
+                chosen[name] = value.pk if isinstance(value, Policy) else value
+        return chosen
+
+    def clean(self) -> dict[str, Any]:
+        """The settings of a stage must also fit each other."""
+        cleaned: dict[str, Any] = super().clean() or {}
+        values = self.options()["hyperparameters"]
+        for stage in SETTABLE:
+            if any(name.startswith(f"{stage}__") for name in self.errors):
+                continue
+            try:
+                settle(
+                    stage, preset=cleaned.get("preset") or AUTO, rows=self.counts, policy=cleaned.get("base"),
+                    values=values.get(stage),
+                )  # fmt: skip
+            except InputError as error:
+                self.add_error(None, f"{stage.label}: {error}")
+        return cleaned
+
+    def _say_defaults(self) -> None:
+        """Name in each setting's help the value that an empty field stands for."""
+        preset, base = self["preset"].value(), self._chosen_base()
+        for stage in SETTABLE:
+            try:
+                settled = settle(stage, preset=preset, rows=self.counts, policy=base)
+            except (InputError, KeyError, OSError):  # an unknown preset, a model that is gone: the form itself says so
+                continue
+            for name, value in settled.items():
+                field = self.fields[f"{stage}__{name}"]
+                field.widget.attrs["placeholder"] = _shown(value)
+                field.help_text = gettext("%(help)s Empty: %(value)s.") % {"help": field.help_text, "value": _shown(value)}
+
+    def _chosen_base(self) -> Policy | None:
+        value = self["base"].value()
+        if isinstance(value, Policy):
+            return value
+        known: Any = self.fields["base"]
+        return known.queryset.filter(pk=value).first() if str(value or "").isdigit() else None
+
+
+def usual_base(project: Project) -> Policy | None:
+    """What `rounds.start` takes where nothing is chosen: the last round's base, else the first policy brought here."""
+    last = Round.objects.filter(project=project).select_related("base").order_by("-number").first()
+    return last.base if last else Policy.objects.filter(project=project).brought().order_by("id").first()
+
+
+def _field(setting: dataclasses.Field[Any]) -> forms.Field:
+    """A form field for a hyperparameter, with its bounds; the keys of a mathematical setting are not translated."""
+    known, default = setting.metadata, setting.default
+    common: dict[str, Any] = {"label": setting.name, "required": False, "help_text": gettext(known["help"])}
+    if known["choices"] or isinstance(default, bool):
+        named = [(choice, choice) for choice in known["choices"]] or [("true", gettext("yes")), ("false", gettext("no"))]
+        return forms.ChoiceField(choices=[("", gettext("as the preset has it")), *named], **common)
+    if isinstance(default, int):
+        return forms.IntegerField(min_value=known["low"], max_value=known["high"], **common)
+    return forms.FloatField(
+        min_value=known["low"], max_value=known["high"], widget=forms.NumberInput({"step": "any"}), **common
+    )
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, bool):
+        return gettext("yes") if value else gettext("no")
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+class PolicyForm(forms.Form):
+    name = forms.CharField(
+        label=gettext_lazy("Name"), max_length=120,
+        help_text=gettext_lazy("How researchers will know it here. People who rank never see it."),
+    )  # fmt: skip
+    source = forms.CharField(
+        label=gettext_lazy("Folder or hub name"), max_length=500, strip=True,
+        help_text=gettext_lazy(
+            "A folder on the server that save_pretrained wrote, or a name on the Hugging Face hub such as "
+            "HuggingFaceTB/SmolLM2-135M-Instruct. Only safetensors are opened, and no code that comes with a model is run."
+        ),
+    )  # fmt: skip
+
+    def save(self, project: Project) -> Policy | None:
+        """The policy, or None where the registry refused it; the form then says why."""
+        try:
+            return registry.import_policy(project, **self.cleaned_data)
+        except registry.ModelError as error:
+            self.add_error("source", str(error))
+            return None
+
+

@@ -1,0 +1,77 @@
+"""Words and numbers of the researcher's pages: states, durations, figures with their meaning."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import template
+from django.utils.translation import gettext as _
+
+from training import charts
+from training.models import RoundState, RunState, TrainingRun
+from training.views import meanings, stages
+
+register = template.Library()
+
+BADGES = {
+    RunState.QUEUED: "waiting",
+    RunState.RUNNING: "running",
+    RunState.SUCCEEDED: "done",
+    RoundState.PUBLISHED: "done",
+    RunState.FAILED: "failed",
+    RunState.CANCELLED: "cancelled",
+}
+
+
+@register.filter
+def badge_state(state: str) -> str:
+    """The data-state of a badge for the state of a run or round."""
+    return BADGES.get(state, "")
+
+
+@register.filter
+def duration(seconds: float | None) -> str:
+    """Seconds as a person says them; two units at most."""
+    if seconds is None:
+        return "–"
+    if seconds < 9.95:
+        return _("%(count)s s") % {"count": f"{seconds:.1f}"}
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return _("%(hours)d h %(minutes)d min") % {"hours": hours, "minutes": minutes}
+    if minutes:
+        return _("%(minutes)d min %(seconds)d s") % {"minutes": minutes, "seconds": rest}
+    return _("%(count)s s") % {"count": rest}
+
+
+@register.filter
+def figure(value: Any) -> str:
+    """A measured number, short; a dash where there is none."""
+    number = charts.number(value)
+    return "–" if number is None else charts.text(number)
+
+
+@register.filter
+def explained(figures: dict[str, Any]) -> list[dict[str, Any]]:
+    """The numbers among a model's or run's figures, each with what it means."""
+    return [
+        {"name": name, "value": value, "meaning": meanings.meaning(name)}
+        for name, value in figures.items()
+        if charts.number(value) is not None
+    ]
+
+
+@register.filter
+def seconds_left(run: TrainingRun) -> float | None:
+    return stages.seconds_left(run)
+
+
+@register.filter
+def setting(value: Any) -> str:
+    """A hyperparameter's value, exactly as it would be typed."""
+    if value is None:
+        return "–"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return f"{value:g}" if isinstance(value, float) else str(value)

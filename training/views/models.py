@@ -1,0 +1,74 @@
+"""Policies and reward models: their figures, and where each came from and what came of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import messages
+from django.db.models import Count
+from django.http import HttpResponse
+from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
+
+from annotation.models import Project
+from annotation.views.decorators import SignedInRequest
+from training.forms import PolicyForm
+from training.models import Policy, RewardModel, Round
+from training.views import folders
+from training.views.decorators import researchers_page, row_page
+
+
+@researchers_page("GET", "POST")
+def index(request: SignedInRequest, project: Project) -> HttpResponse:
+    """The project's models and the form that brings in one made elsewhere."""
+    form = PolicyForm(request.POST if request.method == "POST" else None)
+    if form.is_valid() and (policy := form.save(project)):
+        messages.success(request, _("%(name)s has been added. A round can start from it.") % {"name": policy.name})
+        return redirect("policy", policy.pk)
+    context = {
+        "project": project,
+        "form": form,
+        "policies": Policy.objects.filter(project=project).select_related("run__round", "parent"),
+        "reward_models": RewardModel.objects.filter(project=project).select_related("run__round", "parent"),
+        "current": _current(project),
+    }
+    return render(request, "training/models.html", context)
+
+
+def _current(project: Project) -> Policy | None:
+    return Policy.objects.published().filter(project=project).order_by("-published_at").first()
+
+
+@row_page(Policy, "GET")
+def policy(request: SignedInRequest, policy: Policy) -> HttpResponse:
+    outputs = policy.generator.completions.aggregate(outputs=Count("pk"), prompts=Count("prompt", distinct=True))
+    came_of_it = {
+        "children": policy.children.order_by("-id"),
+        "reward_models": policy.reward_models.order_by("-id"),
+        "rounds": policy.rounds_from.order_by("-number"),
+        "runs": policy.runs_from.order_by("-id"),
+    }
+    context = _page(policy) | came_of_it | outputs | {"made_by": _round_of(policy), "is_current": _current(policy.project) == policy}
+    return render(request, "training/policy.html", context)
+
+
+@row_page(RewardModel, "GET")
+def reward_model(request: SignedInRequest, model: RewardModel) -> HttpResponse:
+    context = _page(model) | {"made_by": _round_of(model), "runs": model.runs.order_by("-id")}
+    return render(request, "training/reward_model.html", context)
+
+
+def _page(model: Policy | RewardModel) -> dict[str, Any]:
+    return {
+        "project": model.project,
+        "model": model,
+        "card": folders.model_card(model),
+        "files": folders.model_files(model),
+        "run": model.run,
+        "dataset": model.run.dataset if model.run else None,
+        "is_missing": bool(model.path) and not model.folder.is_dir(),
+    }
+
+
+def _round_of(model: Policy | RewardModel) -> Round | None:
+    return model.run.round if model.run else None

@@ -1,0 +1,115 @@
+"""Rounds: started by one button, watched, published."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from django.contrib import messages
+from django.http import HttpResponse
+from django.shortcuts import redirect, render
+
+from annotation.models import Item, ItemKind, Project, Ranking
+from annotation.views.decorators import SignedInRequest
+from training import rounds, runs
+from training.forms import StartForm
+from training.models import Round, RoundState, Stage, TrainingRun
+from training.views import folders, stages
+from training.views.datasets import left_out
+from training.views.decorators import researchers_page, round_page
+from training.views.live import live
+from training.views.readiness import Readiness, readiness
+
+
+@researchers_page("GET", "POST")
+def index(request: SignedInRequest, project: Project) -> HttpResponse:
+    """The project's rounds and the form that starts one."""
+    ready = readiness(project)
+    if request.method == "GET" and request.headers.get("HX-Request"):
+        form = StartForm(project, counts=ready.counts, initial=request.GET.dict())
+        return render(request, "training/rounds.html#settings", {"form": form, "project": project})
+    form = StartForm(project, counts=ready.counts, data=request.POST if request.method == "POST" else None)
+    if form.is_valid() and (started := _start(request, project, form, ready)):
+        return redirect("round", project.slug, started.number)
+    listed = project.rounds.select_related("base", "dataset", "policy").order_by("-number")
+    context = {"project": project, "ready": ready, "form": form, "rounds": listed, "next_number": _next_number(project)}
+    return render(request, "training/rounds.html", context)
+
+
+def _start(request: SignedInRequest, project: Project, form: StartForm, ready: Readiness) -> Round | None:
+    """The new round; None where it was refused, and the form says why."""
+    for reason in ready.missing:
+        form.add_error(None, reason)
+    if ready.missing:
+        return None
+    try:
+        return rounds.start(project, user=request.user, options=form.options())
+    except rounds.RoundRefused as refusal:
+        form.add_error(None, str(refusal))
+        return None
+
+
+def _next_number(project: Project) -> int:
+    last = project.rounds.order_by("-number").first()
+    return last.number + 1 if last else 1
+
+
+@round_page("GET")
+def detail(request: SignedInRequest, round: Round) -> HttpResponse:
+    of_stage = stages.runs_of(round)
+    waits = stages.waits_for_publication(round)
+    ppo = of_stage.get(Stage.PPO)
+    context: dict[str, Any] = {
+        "project": round.project,
+        "round": round,
+        "steps": stages.steps(round, of_stage),
+        "curves": stages.curves_of(of_stage),
+        "waits": waits,
+        "is_running": round.state == RoundState.RUNNING,
+        "publishes_itself": stages.publishes_itself(round),
+        "reward": stages.first_and_last(ppo, "objective/reward"),
+        "length": stages.first_and_last(ppo, "objective/length"),
+        "samples": folders.before_and_after(ppo) if ppo else [],
+        "left_out": left_out(round.dataset) if round.dataset else [],
+        "queue": queue_of(round, of_stage.get(Stage.SAMPLE)),
+    }
+    return live(request, "training/round.html", context, phase=f"{round.state}{'-waits' if waits else ''}")
+
+
+def queue_of(round: Round, run: TrainingRun | None) -> dict[str, int] | None:
+    """What became of the round's outputs among people; None before any arrived."""
+    if run is None or "queued" not in run.result or round.policy is None:
+        return None
+    mine = list(round.policy.generator.completions.values_list("id", flat=True))
+    items = Item.objects.filter(project=round.project, kind=ItemKind.RANKING, completions__overlap=mine)
+    ranked = Ranking.objects.filter(assignment__item__in=items)
+    return {**run.result["queued"], "items": items.count(), "ranked": ranked.values("assignment__item").distinct().count()}
+
+
+def _verb(view_verb: Callable[[SignedInRequest, Round], None]) -> Any:
+    """A POST that changes a round and leads back to it; a refusal is said there."""
+
+    @round_page("POST")
+    def act(request: SignedInRequest, round: Round) -> HttpResponse:
+        try:
+            view_verb(request, round)
+        except (rounds.RoundRefused, runs.RunRefused) as refusal:
+            messages.error(request, str(refusal))
+        return redirect("round", round.project.slug, round.number)
+
+    return act
+
+
+@_verb
+def cancel(request: SignedInRequest, round: Round) -> None:
+    rounds.cancel(round)
+
+
+@_verb
+def retry(request: SignedInRequest, round: Round) -> None:
+    rounds.retry(round)
+
+
+@_verb
+def publish(request: SignedInRequest, round: Round) -> None:
+    rounds.publish(round, user=request.user)
