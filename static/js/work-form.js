@@ -19,9 +19,10 @@ class WorkForm extends HTMLElement {
     this.form.addEventListener("input", () => this.saveSoon(QUIET_MS));
     this.form.addEventListener("change", () => this.saveSoon(QUIET_MS));
     this.form.addEventListener("submit", (event) => this.submitOnce(event));
-    this.form.addEventListener("keydown", (event) => {
+    this.onKey = (event) => {
       if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) this.submit(event);
-    });
+    };
+    document.addEventListener("keydown", this.onKey);
     addEventListener("pagehide", () => this.flush());
     addEventListener("pageshow", () => { this.submitted = false; });
     this.heart = setInterval(() => this.beat(), Number(this.dataset.heartbeatSeconds) * 1000);
@@ -29,6 +30,7 @@ class WorkForm extends HTMLElement {
   }
 
   disconnectedCallback() {
+    document.removeEventListener("keydown", this.onKey);
     clearInterval(this.heart);
     clearTimeout(this.timer);
   }
