@@ -1,1 +1,1 @@
-"""A whole study with simulated people: they work through the HTTP API; the queue, the workers and the trainers are real."""
+"""A whole study with simulated people: they work through the HTTP API; queue, workers and trainers are real."""

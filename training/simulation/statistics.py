@@ -25,7 +25,7 @@ class Interval:
 
 
 def mean_over_prompts(values: Mapping[str, Sequence[float]], *, seed: int) -> Interval:
-    """The mean of each prompt's mean, with prompts resampled. Keys are prompts; raises ValueError where there is none."""
+    """The mean of each prompt's mean, with prompts resampled. Keys are prompts; raises ValueError if there is none."""
     if not values:
         raise ValueError("no prompt to average over; expected at least one with a value")
     per_prompt = np.array([np.mean(numbers) for numbers in values.values()])
@@ -33,13 +33,13 @@ def mean_over_prompts(values: Mapping[str, Sequence[float]], *, seed: int) -> In
     return Interval(float(per_prompt.mean()), float(low), float(high), sum(len(numbers) for numbers in values.values()))
 
 
-def paired_gain(
-    before: Mapping[str, Sequence[float]], after: Mapping[str, Sequence[float]], *, seed: int
-) -> Interval:
+def paired_gain(before: Mapping[str, Sequence[float]], after: Mapping[str, Sequence[float]], *, seed: int) -> Interval:
     """Mean of `after` less mean of `before` on the same prompts, which are resampled as pairs."""
     if before.keys() != after.keys():
         alone = sorted(before.keys() ^ after.keys())
-        raise ValueError(f"{len(alone)} prompts have values on one side only, such as {alone[0]!r}; expected the same ones")
+        raise ValueError(
+            f"{len(alone)} prompts have values on one side only, such as {alone[0]!r}; expected the same ones"
+        )
     differences = {prompt: [float(np.mean(after[prompt]) - np.mean(before[prompt]))] for prompt in before}
     return mean_over_prompts(differences, seed=seed)
 
