@@ -13,6 +13,7 @@ from typing import Any
 from django.conf import settings
 
 HEADING = "## Lineage"
+NOT_IN_CARD = {"hyperparameters", "files"}  # the card has a table of the first, and the second has the dataset's hash
 
 
 @cache
@@ -40,12 +41,10 @@ def write_lineage(folder: Path, lineage: dict[str, Any]) -> None:
     card = folder / "README.md"
     text = card.read_text() if card.exists() else ""
     before = text.partition(HEADING)[0].rstrip()
-    rows = "\n".join(f"- {name.replace('_', ' ')}: {_shown(value)}" for name, value in lineage.items())
+    rows = "\n".join(
+        f"- {name.replace('_', ' ')}: `{value}`" for name, value in lineage.items() if name not in NOT_IN_CARD
+    )
     _replace(card, f"{before}\n\n{HEADING}\n\n{rows}\n".lstrip())
-
-
-def _shown(value: Any) -> str:
-    return f"`{json.dumps(value, ensure_ascii=False)}`" if isinstance(value, dict | list) else f"`{value}`"
 
 
 def _replace(path: Path, text: str) -> None:

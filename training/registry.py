@@ -21,6 +21,7 @@ from training.models import Family, Policy, RewardModel, TrainingRun
 
 HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 LONGEST_HEADER = 100 * 1024 * 1024
+BROUGHT = ("models", "starter")
 TOKENIZERS = ("tokenizer.json", "tokenizer.model", "spiece.model", "vocab.json")
 
 
@@ -30,8 +31,9 @@ class ModelError(Exception):
 
 def import_policy(project: Project, *, source: str, name: str, texts: str = "") -> Policy:
     """Enter a model that was made elsewhere: a folder on this machine, or a hub name, which its first run resolves."""
-    folder = Path(settings.DATA) / source
+    folder = (Path(settings.DATA) / source).resolve()
     if folder.is_dir():
+        _refuse_others_data(folder)
         family = check_folder(folder)
         return register_policy(project, name=name, folder=folder, family=family, source=source, texts=texts)
     if HUB_NAME.fullmatch(source) and not source.startswith((".", "/")):
@@ -154,6 +156,17 @@ def stored_path(folder: Path | None) -> str:
         return ""
     data = Path(settings.DATA)
     return str(folder.relative_to(data)) if folder.is_relative_to(data) else str(folder)
+
+
+def _refuse_others_data(folder: Path) -> None:
+    """In the data folder lie other projects' models; what may be brought in from there is what was laid there for it."""
+    data = Path(settings.DATA)
+    if folder.is_relative_to(data) and not any(folder.is_relative_to(data / name) for name in BROUGHT):
+        raise ModelError(
+            _("{folder} lies in Plumbline's own data folder. Put the model into {models}, or anywhere else.").format(
+                folder=folder, models=data / BROUGHT[0]
+            )
+        )
 
 
 def _config(folder: Path) -> dict[str, Any]:

@@ -62,7 +62,10 @@ def build_lab(*, base: Path | None = None) -> Lab:
     add_prompts(
         project,
         [
-            NewPrompt([{"role": "user", "content": f"Say {WORDS[n % 8]} {n} times"}], split=Split.TRAIN if n % 3 else Split.TEST)
+            NewPrompt(
+                [{"role": "user", "content": f"Say {WORDS[n % 8]} {n} times"}],
+                split=Split.TRAIN if n % 3 else Split.TEST,
+            )
             for n in range(60)
         ],
     )
@@ -75,7 +78,7 @@ def build_lab(*, base: Path | None = None) -> Lab:
 
 
 def texts_file() -> Path:
-    path = Path(settings.DATA) / "tiny" / "texts.jsonl"
+    path = Path(settings.DATA) / "models" / "tiny" / "texts.jsonl"
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("".join(json.dumps({"text": f"Say {w} often: {w} {w}."}) + "\n" for w in WORDS * 4))
@@ -85,7 +88,7 @@ def texts_file() -> Path:
 @cache
 def tiny_model() -> Path:
     """A Llama of 28,000 weights, made by the project's own pretraining."""
-    out = Path(settings.DATA) / "tiny" / "llama"
+    out = Path(settings.DATA) / "models" / "tiny" / "llama"
     shutil.rmtree(out, ignore_errors=True)
     command = [sys.executable, "-m", "training.algorithms", "pretrain", "--texts", str(texts_file()), "--out", str(out)]
     subprocess.run([*command, "--preset", "test"], check=True, cwd=settings.BASE_DIR, capture_output=True, timeout=120)

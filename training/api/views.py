@@ -186,5 +186,3 @@ def _checked(serializer: BaseSerializer[Any]) -> dict[str, Any]:
     """The values given, and no defaults for those that were not."""
     serializer.is_valid(raise_exception=True)
     return dict(serializer.validated_data)
-
-

@@ -1,0 +1,56 @@
+"""Django's own admin pages, for looking only: states are changed by the verbs, and a dataset never changes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from django.contrib import admin
+from django.http import HttpRequest
+
+from training.models import Dataset, Policy, RewardModel, Round, TrainingRun
+
+if TYPE_CHECKING:
+    ModelAdmin = admin.ModelAdmin[Any]
+else:
+    ModelAdmin = admin.ModelAdmin
+
+
+class ReadOnly(ModelAdmin):
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+@admin.register(Dataset)
+class DatasetAdmin(ReadOnly):
+    list_display: ClassVar = ["__str__", "project", "sha256", "created_at"]
+    list_filter: ClassVar = ["project"]
+
+
+@admin.register(TrainingRun)
+class TrainingRunAdmin(ReadOnly):
+    list_display: ClassVar = ["__str__", "project", "round", "state", "step", "total_steps", "worker", "created_at"]
+    list_filter: ClassVar = ["project", "stage", "state"]
+
+
+@admin.register(Round)
+class RoundAdmin(ReadOnly):
+    list_display: ClassVar = ["__str__", "state", "stage", "policy", "created_at"]
+    list_filter: ClassVar = ["project", "state"]
+
+
+@admin.register(Policy)
+class PolicyAdmin(ReadOnly):
+    list_display: ClassVar = ["name", "project", "family", "parent", "published_at"]
+    list_filter: ClassVar = ["project"]
+
+
+@admin.register(RewardModel)
+class RewardModelAdmin(ReadOnly):
+    list_display: ClassVar = ["name", "project", "family", "parent", "created_at"]
+    list_filter: ClassVar = ["project"]
