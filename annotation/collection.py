@@ -5,6 +5,7 @@ the work of its assignment's annotator.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -98,6 +99,8 @@ def submit_ranking(
         "flags": {str(completion): dict(answers) for completion, answers in flags.items() if answers},
         "note": storable(note).strip(),
     }
+    if seconds is not None and not 0 <= seconds < math.inf:
+        raise Refused(_("The seconds taken are %(found)r; expected a number of at least 0.") % {"found": seconds})
     if len(content["note"]) > LONGEST_NOTE:
         raise Refused(_("The note is longer than %(longest)d characters.") % {"longest": LONGEST_NOTE})
 
@@ -117,7 +120,7 @@ def submit_ranking(
 
 
 def save_draft(assignment: Assignment, draft: dict[str, Any]) -> None:
-    """Keep what was typed so far, which keeps the lease alive. A draft that arrives after its submit changes nothing."""
+    """Keep what was typed so far, and the lease alive. A draft that arrives after its submit changes nothing."""
     if len(json.dumps(draft)) > LONGEST_DRAFT:
         raise Refused(_("The draft is too long to be kept."))
     lease = timedelta(minutes=assignment.item.project.lease_minutes)

@@ -8,7 +8,17 @@ from datetime import timedelta
 from django.db.models import Count, F, Func, IntegerField, Q, Sum
 from django.utils import timezone
 
-from annotation.models import Assignment, AssignmentState, Completion, Demonstration, Item, ItemKind, Project, Prompt, Ranking
+from annotation.models import (
+    Assignment,
+    AssignmentState,
+    Completion,
+    Demonstration,
+    Item,
+    ItemKind,
+    Project,
+    Prompt,
+    Ranking,
+)
 
 ACTIVE = timedelta(hours=24)
 

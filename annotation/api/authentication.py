@@ -1,4 +1,4 @@
-"""Scripts sign in with `Authorization: Bearer plumb_…`; the token is looked up by its hash and must not have expired."""
+"""Scripts sign in with `Authorization: Bearer plumb_…`: a token found by its hash that has not expired."""
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ class TokenAuthentication(BaseAuthentication):
             return None
         token = ApiToken.objects.matching(secret.decode("latin-1").strip())
         if token is None:
-            raise AuthenticationFailed(_("This token is unknown or has expired. Make a new one under Account → Tokens."))
+            raise AuthenticationFailed(
+                _("This token is unknown or has expired. Make a new one under Account → Tokens.")
+            )
         return token.user, token
 
     def authenticate_header(self, request: Request) -> str:

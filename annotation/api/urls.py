@@ -1,5 +1,21 @@
 from __future__ import annotations
 
-from django.urls import URLPattern, URLResolver
+from django.urls import path
 
-urlpatterns: list[URLPattern | URLResolver] = []
+from annotation.api import data, projects, tokens, work
+
+urlpatterns = [
+    path("projects/", projects.ProjectList.as_view(), name="api-projects"),
+    path("projects/<slug:slug>/", projects.ProjectDetail.as_view(), name="api-project"),
+    path("projects/<slug:slug>/progress/", projects.ProjectProgress.as_view(), name="api-progress"),
+    path("projects/<slug:slug>/queue/take/", work.Take.as_view(), name="api-take"),
+    path("projects/<slug:slug>/import/<str:kind>/", data.Import.as_view(), name="api-import"),
+    path("projects/<slug:slug>/export/<str:kind>.<str:form>", data.Export.as_view(), name="api-export"),
+    path("assignments/<int:pk>/", work.AssignmentDetail.as_view(), name="api-assignment"),
+    path("assignments/<int:pk>/submit/", work.Submit.as_view(), name="api-submit"),
+    path("assignments/<int:pk>/skip/", work.Skip.as_view(), name="api-skip"),
+    path("assignments/<int:pk>/heartbeat/", work.Heartbeat.as_view(), name="api-heartbeat"),
+    path("assignments/<int:pk>/draft/", work.Draft.as_view(), name="api-draft"),
+    path("tokens/", tokens.TokenList.as_view(), name="api-tokens"),
+    path("tokens/<int:pk>/", tokens.TokenDetail.as_view(), name="api-token"),
+]

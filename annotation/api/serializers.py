@@ -1,0 +1,190 @@
+"""The shapes of requests and answers. Rules are in the verbs; here is only form."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rest_framework import serializers
+
+from annotation.models import ApiToken, AssignmentState, ItemKind, Project, PromptKind, Role, SkipReason, UseCase
+from annotation.models.projects import MAX_K
+
+
+class MessageSerializer(serializers.Serializer[Any]):
+    role = serializers.ChoiceField(choices=["system", "user", "assistant"])
+    content = serializers.CharField(trim_whitespace=False)
+
+
+class GuidelinesSerializer(serializers.Serializer[Any]):
+    version = serializers.IntegerField()
+    text = serializers.CharField(help_text="Markdown.")
+
+
+class FlagSerializer(serializers.Serializer[Any]):
+    key = serializers.CharField()
+    label = serializers.CharField()
+
+
+class ProjectSerializer(serializers.ModelSerializer[Project]):
+    flags = FlagSerializer(many=True, read_only=True)
+
+    class Meta:
+        model = Project
+        fields = (
+            "slug", "name", "description", "k", "overlap", "instructions_wanted", "demonstrations_per_prompt",
+            "languages", "flags", "lease_minutes", "max_prompt_characters", "max_answer_characters",
+        )  # fmt: skip
+        read_only_fields = fields
+
+
+class ProjectDetailSerializer(ProjectSerializer):
+    """With the guidelines in force and the roles of whoever asks."""
+
+    guidelines = GuidelinesSerializer(allow_null=True, source="current_guidelines", read_only=True)
+    roles = serializers.SerializerMethodField()
+
+    class Meta(ProjectSerializer.Meta):
+        fields = (*ProjectSerializer.Meta.fields, "guidelines", "roles")  # type: ignore[assignment]
+        read_only_fields = fields
+
+    def get_roles(self, project: Project) -> list[str]:
+        roles: frozenset[Role] = self.context["roles"]
+        return sorted(roles)
+
+
+class ProgressSerializer(serializers.Serializer[Any]):
+    prompts = serializers.IntegerField()
+    demonstrations = serializers.IntegerField()
+    completions = serializers.IntegerField()
+    rankings = serializers.IntegerField()
+    open = serializers.DictField(child=serializers.IntegerField(), help_text="Pieces that wait, by kind.")
+    leased = serializers.IntegerField()
+    active_annotators = serializers.IntegerField()
+
+
+class TakeSerializer(serializers.Serializer[Any]):
+    kinds = serializers.ListField(
+        child=serializers.ChoiceField(choices=ItemKind.choices), required=False, help_text="None: any kind."
+    )
+
+
+class PromptSerializer(serializers.Serializer[Any]):
+    messages = MessageSerializer(many=True)
+
+
+class OutputSerializer(serializers.Serializer[Any]):
+    """One output of a set to rank. Its letter says where it is shown, and nothing else."""
+
+    id = serializers.ChoiceField(choices=list("abcdefghi"))
+    text = serializers.CharField(trim_whitespace=False)
+
+
+class AssignmentSerializer(serializers.Serializer[Any]):
+    id = serializers.IntegerField(source="pk")
+    kind = serializers.ChoiceField(choices=ItemKind.choices, source="item.kind")
+    state = serializers.ChoiceField(choices=AssignmentState.choices)
+    prompt = PromptSerializer(allow_null=True, source="item.prompt")
+    completions = OutputSerializer(many=True, help_text="In the order shown.")
+    guidelines = GuidelinesSerializer(allow_null=True)
+    flags = FlagSerializer(many=True, source="item.project.flags")
+    languages = serializers.ListField(child=serializers.CharField(), source="item.project.languages")
+    lease_expires_at = serializers.DateTimeField()
+    draft = serializers.DictField()
+
+
+class SubmitSerializer(serializers.Serializer[Any]):
+    client_key = serializers.UUIDField(help_text="Made by the client once for this submit: sent again, it counts once.")
+    take_next = serializers.BooleanField(default=False, help_text="Answer with the next piece too.")
+    kinds = serializers.ListField(
+        child=serializers.ChoiceField(choices=ItemKind.choices), required=False, help_text="Of the next piece."
+    )
+
+
+class InstructionSerializer(SubmitSerializer):
+    messages = MessageSerializer(many=True)
+    kind = serializers.ChoiceField(choices=PromptKind.choices, default=PromptKind.PLAIN)
+    use_case = serializers.ChoiceField(choices=UseCase.choices, default=UseCase.OTHER)
+    language = serializers.CharField()
+
+
+class DemonstrationSerializer(SubmitSerializer):
+    text = serializers.CharField(trim_whitespace=False)
+
+
+class RankingSerializer(SubmitSerializer):
+    groups = serializers.ListField(
+        child=serializers.ListField(child=serializers.CharField(max_length=1), max_length=MAX_K),
+        max_length=MAX_K,
+        help_text='The outputs\' letters, best group first; those in one group are tied: [["b"], ["a", "d"], ["c"]]',
+    )
+    ratings = serializers.DictField(
+        child=serializers.IntegerField(), default=dict, help_text="Letter → 1 to 7, overall quality."
+    )
+    flags = serializers.DictField(
+        child=serializers.DictField(child=serializers.CharField()),
+        default=dict,
+        help_text="Letter → flag → yes, no, na.",
+    )
+    note = serializers.CharField(default="", allow_blank=True)
+    seconds = serializers.FloatField(default=None, allow_null=True, min_value=0)
+
+
+class SubmittedSerializer(serializers.Serializer[Any]):
+    id = serializers.IntegerField()
+    state = serializers.ChoiceField(choices=AssignmentState.choices)
+    next = AssignmentSerializer(allow_null=True, help_text="Null where none was asked for or none waits.")
+
+
+class SkipSerializer(serializers.Serializer[Any]):
+    reason = serializers.ChoiceField(choices=SkipReason.choices)
+    take_next = serializers.BooleanField(default=False)
+    kinds = serializers.ListField(child=serializers.ChoiceField(choices=ItemKind.choices), required=False)
+
+
+class DraftSerializer(serializers.Serializer[Any]):
+    draft = serializers.DictField()
+
+
+class LeaseSerializer(serializers.Serializer[Any]):
+    id = serializers.IntegerField(source="pk")
+    state = serializers.ChoiceField(choices=AssignmentState.choices)
+    lease_expires_at = serializers.DateTimeField()
+
+
+class TokenSerializer(serializers.ModelSerializer[ApiToken]):
+    class Meta:
+        model = ApiToken
+        fields = ("id", "name", "created_at", "expires_at")
+        read_only_fields = fields
+
+
+class IssueSerializer(serializers.Serializer[Any]):
+    name = serializers.CharField(max_length=80)
+    days = serializers.IntegerField(min_value=1, max_value=365)
+
+
+class IssuedSerializer(TokenSerializer):
+    token = serializers.CharField(help_text="Shown this once.")
+
+    class Meta(TokenSerializer.Meta):
+        fields = (*TokenSerializer.Meta.fields, "token")  # type: ignore[assignment]
+        read_only_fields = fields
+
+
+class UploadSerializer(serializers.Serializer[Any]):
+    file = serializers.FileField(help_text="JSON lines, CSV or Parquet, told by the file's name.")
+    keep_good = serializers.BooleanField(
+        default=False, help_text="Keep the good rows of a file that has bad ones; else none is kept."
+    )
+
+
+class BadRowSerializer(serializers.Serializer[Any]):
+    line = serializers.IntegerField()
+    message = serializers.CharField()
+
+
+class ImportReportSerializer(serializers.Serializer[Any]):
+    rows = serializers.IntegerField(help_text="Rows that came in.")
+    repeats = serializers.IntegerField(help_text="Rows that were there already.")
+    bad = serializers.IntegerField(help_text="Rows that were not understood.")
+    errors = BadRowSerializer(many=True, help_text="Why, for the first thousand.")

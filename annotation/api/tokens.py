@@ -1,0 +1,45 @@
+"""Tokens for scripts."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from django.db.models import QuerySet
+from django.utils.translation import gettext as _
+from drf_spectacular.utils import extend_schema
+from rest_framework import generics, status
+from rest_framework.exceptions import PermissionDenied
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from annotation.api.base import Endpoint, checked
+from annotation.api.serializers import IssuedSerializer, IssueSerializer, TokenSerializer
+from annotation.models import ApiToken
+
+
+class OwnTokens(Endpoint):
+    queryset = ApiToken.objects.none()
+
+    def get_queryset(self) -> QuerySet[ApiToken]:
+        return ApiToken.objects.filter(user=self.user)
+
+
+class TokenList(OwnTokens, generics.ListAPIView[ApiToken]):
+    """Your tokens."""
+
+    serializer_class = TokenSerializer
+
+    @extend_schema(request=IssueSerializer, responses={201: IssuedSerializer})
+    def post(self, request: Request) -> Response:
+        """Make a token. Its secret is in this answer and nowhere else. A token can't make tokens: sign in for it."""
+        if isinstance(request.auth, ApiToken):
+            raise PermissionDenied(_("A token can't make tokens. Sign in, and make it under Account → Tokens."))
+        sent = checked(IssueSerializer, request)
+        token, secret = ApiToken.issue(self.user, name=sent["name"], lifetime=timedelta(days=sent["days"]))
+        return Response(TokenSerializer(token).data | {"token": secret}, status.HTTP_201_CREATED)
+
+
+class TokenDetail(OwnTokens, generics.DestroyAPIView[ApiToken]):
+    """Make a token useless."""
+
+    serializer_class = TokenSerializer

@@ -1,0 +1,121 @@
+"""An annotator's work: take, look, draft, submit, skip. The pages call the same verbs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from drf_spectacular.utils import OpenApiResponse, PolymorphicProxySerializer, extend_schema
+from rest_framework import status
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.serializers import Serializer
+
+from annotation import access, blinding, collection
+from annotation import assignment as leases
+from annotation.api import serializers
+from annotation.api.base import Endpoint, checked
+from annotation.models import Assignment, AssignmentState, ItemKind, Project, Role, SkipReason, User
+
+NOTHING_WAITS = OpenApiResponse(description="Nothing waits for you.")
+SUBMITS: dict[str, type[Serializer[Any]]] = {
+    ItemKind.INSTRUCTION: serializers.InstructionSerializer,
+    ItemKind.DEMONSTRATION: serializers.DemonstrationSerializer,
+    ItemKind.RANKING: serializers.RankingSerializer,
+}
+ANY_SUBMIT = PolymorphicProxySerializer(
+    component_name="Submit", serializers=list(SUBMITS.values()), resource_type_field_name=None
+)
+
+
+class Take(Endpoint):
+    @extend_schema(
+        request=serializers.TakeSerializer, responses={200: serializers.AssignmentSerializer, 204: NOTHING_WAITS}
+    )
+    def post(self, request: Request, slug: str) -> Response:
+        """Take the next piece of work, or get back the one you hold."""
+        kinds = checked(serializers.TakeSerializer, request).get("kinds")
+        content = _next(access.project_for(self.user, slug, Role.ANNOTATOR), self.user, kinds)
+        return Response(content, status.HTTP_200_OK if content else status.HTTP_204_NO_CONTENT)
+
+
+class AssignmentDetail(Endpoint):
+    @extend_schema(responses=serializers.AssignmentSerializer)
+    def get(self, request: Request, pk: int) -> Response:
+        """A piece of work of yours."""
+        return Response(_shown(access.assignment_for(self.user, pk)))
+
+
+class Submit(Endpoint):
+    @extend_schema(request=ANY_SUBMIT, responses=serializers.SubmittedSerializer)
+    def post(self, request: Request, pk: int) -> Response:
+        """Submit the piece; the body depends on its kind. With `take_next`, the answer holds the next one."""
+        assignment = access.assignment_for(self.user, pk)
+        sent = checked(SUBMITS[assignment.item.kind], request)
+        wanted = {"take_next": sent.pop("take_next"), "kinds": sent.pop("kinds", None)}
+        _submit(assignment, sent)
+        return _done(assignment, AssignmentState.SUBMITTED, self.user, **wanted)
+
+
+class Skip(Endpoint):
+    @extend_schema(request=serializers.SkipSerializer, responses=serializers.SubmittedSerializer)
+    def post(self, request: Request, pk: int) -> Response:
+        """Give the piece back for others."""
+        assignment = access.assignment_for(self.user, pk)
+        sent = checked(serializers.SkipSerializer, request)
+        leases.skip(assignment, reason=SkipReason(sent.pop("reason")))
+        assignment.refresh_from_db(fields=["state"])
+        return _done(assignment, AssignmentState(assignment.state), self.user, **sent)
+
+
+class Heartbeat(Endpoint):
+    @extend_schema(request=None, responses=serializers.LeaseSerializer)
+    def post(self, request: Request, pk: int) -> Response:
+        """Say that you are still at it: the lease starts anew."""
+        assignment = access.assignment_for(self.user, pk)
+        leases.heartbeat(assignment)
+        return _lease(assignment)
+
+
+class Draft(Endpoint):
+    @extend_schema(request=serializers.DraftSerializer, responses=serializers.LeaseSerializer)
+    def post(self, request: Request, pk: int) -> Response:
+        """Keep what was typed so far; it comes back with the assignment."""
+        assignment = access.assignment_for(self.user, pk)
+        collection.save_draft(assignment, checked(serializers.DraftSerializer, request)["draft"])
+        return _lease(assignment)
+
+
+def _submit(assignment: Assignment, content: dict[str, Any]) -> None:
+    if assignment.item.kind == ItemKind.INSTRUCTION:
+        collection.submit_instruction(assignment, **content)
+    elif assignment.item.kind == ItemKind.DEMONSTRATION:
+        collection.submit_demonstration(assignment, **content)
+    else:
+        content["groups"] = blinding.groups_by_id(assignment, content["groups"])
+        content["ratings"] = blinding.by_id(assignment, content["ratings"])
+        content["flags"] = blinding.by_id(assignment, content["flags"])
+        collection.submit_ranking(assignment, **content)
+
+
+def _done(
+    assignment: Assignment, state: AssignmentState, user: User, *, take_next: bool, kinds: Sequence[str] | None = None
+) -> Response:
+    following = _next(assignment.item.project, user, kinds) if take_next else None
+    return Response({"id": assignment.pk, "state": state, "next": following})
+
+
+def _next(project: Project, user: User, kinds: Sequence[str] | None) -> dict[str, Any] | None:
+    assignment = leases.take(project, user, kinds=[ItemKind(kind) for kind in kinds] if kinds else None)
+    return None if assignment is None else _shown(assignment)
+
+
+def _shown(assignment: Assignment) -> dict[str, Any]:
+    assignment.completions = blinding.outputs(assignment) if assignment.shown else []  # type: ignore[attr-defined]
+    content: dict[str, Any] = serializers.AssignmentSerializer(assignment).data
+    return content
+
+
+def _lease(assignment: Assignment) -> Response:
+    assignment.refresh_from_db(fields=["state", "lease_expires_at"])
+    return Response(serializers.LeaseSerializer(assignment).data)

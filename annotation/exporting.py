@@ -1,0 +1,126 @@
+"""Data out of a project, streamed from a server-side cursor. Annotators have pseudonyms, stable within the project."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import combinations
+from typing import Any
+
+from django.db.models import Q, QuerySet
+from django.utils.crypto import salted_hmac
+
+from annotation import formats
+from annotation.adding import batched
+from annotation.formats import FORMATS, Row
+from annotation.models import Completion, Demonstration, Project, Prompt, Ranking
+
+__all__ = ["FORMATS", "KINDS", "comparison_rows", "demonstration_rows", "instruction_rows", "ranking_rows", "stream"]
+
+CHUNK = 500
+ABOUT_THE_PROMPT = ("language", "use_case", "kind", "split", "pool")
+COLUMNS: dict[str, Sequence[str]] = {
+    "instructions": ("id", "prompt", *ABOUT_THE_PROMPT, "author", "review", "created_at"),
+    "demonstrations": ("prompt", "completion", *ABOUT_THE_PROMPT, "author", "guidelines", "review", "created_at"),
+    "rankings": (
+        "prompt", "completions", *ABOUT_THE_PROMPT, "annotator", "guidelines", "note", "seconds", "review",
+        "created_at",
+    ),
+    "comparisons": (
+        "prompt", "chosen", "rejected", "chosen_model", "rejected_model", *ABOUT_THE_PROMPT, "annotator", "ranking",
+    ),
+}  # fmt: skip
+KINDS = tuple(COLUMNS)
+
+
+def stream(project: Project, kind: str, form: str) -> Iterator[bytes]:
+    """The file, in pieces. `kind` of KINDS, `form` of FORMATS."""
+    rows = {
+        "instructions": instruction_rows,
+        "demonstrations": demonstration_rows,
+        "rankings": ranking_rows,
+        "comparisons": comparison_rows,
+    }
+    return formats.write(rows[kind](project), COLUMNS[kind], form)
+
+
+def instruction_rows(project: Project, *, only: Q | None = None) -> Iterator[Row]:
+    for prompt in _read(Prompt.objects.filter(project=project), only):
+        yield {
+            "id": prompt.pk, **_about(prompt), "author": pseudonym(project, prompt.author_id),
+            "review": prompt.review, "created_at": prompt.created_at.isoformat(),
+        }  # fmt: skip
+
+
+def demonstration_rows(project: Project, *, only: Q | None = None) -> Iterator[Row]:
+    demonstrations = Demonstration.objects.filter(prompt__project=project).select_related("prompt", "guidelines")
+    for demonstration in _read(demonstrations, only):
+        yield {
+            **_about(demonstration.prompt), "completion": demonstration.text, "review": demonstration.review,
+            "author": pseudonym(project, demonstration.author_id), "guidelines": _version(demonstration),
+            "created_at": demonstration.created_at.isoformat(),
+        }  # fmt: skip
+
+
+def ranking_rows(project: Project, *, only: Q | None = None) -> Iterator[Row]:
+    """Each ranking with its completions in the order shown. Lower ranks are better; equal ranks are ties."""
+    rankings = Ranking.objects.filter(prompt__project=project).select_related("prompt", "guidelines")
+    for batch in batched(_read(rankings, only), CHUNK):
+        shown = {completion for ranking in batch for completion in ranking.shown}
+        completions = Completion.objects.select_related("generator").in_bulk(shown)
+        for ranking in batch:
+            yield _ranking_row(project, ranking, completions)
+
+
+def comparison_rows(project: Project, *, only: Q | None = None) -> Iterator[Row]:
+    """The pairs that follow from the rankings; a tie gives none."""
+    for row in ranking_rows(project, only=only):
+        for pair in combinations(row["completions"], 2):
+            better, worse = sorted(pair, key=lambda completion: int(completion["rank"]))
+            if better["rank"] < worse["rank"]:
+                yield row | {
+                    "chosen": better["text"], "rejected": worse["text"],
+                    "chosen_model": better["model"], "rejected_model": worse["model"],
+                }  # fmt: skip
+
+
+def pseudonym(project: Project, person_id: int | None) -> str | None:
+    """The same for one person throughout a project, another in every other; it changes with SECRET_KEY."""
+    if person_id is None:
+        return None
+    digest = salted_hmac("annotation.exporting.pseudonym", f"{project.pk}:{person_id}", algorithm="sha256").hexdigest()
+    return f"annotator-{digest[:12]}"
+
+
+def _ranking_row(project: Project, ranking: Ranking, completions: dict[int, Completion]) -> Row:
+    ranks = ranking.ranks()
+    return {
+        **_about(ranking.prompt),
+        "completions": [_ranked(completions[shown], ranks[shown], ranking) for shown in ranking.shown],
+        "annotator": ranking.origin.get("annotator") or pseudonym(project, ranking.annotator_id),
+        "guidelines": ranking.origin.get("guidelines") or _version(ranking),
+        "note": ranking.note,
+        "seconds": ranking.seconds,
+        "review": ranking.review,
+        "created_at": ranking.created_at.isoformat(),
+        "ranking": ranking.pk,
+    }
+
+
+def _ranked(completion: Completion, rank: int, ranking: Ranking) -> Row:
+    row: Row = {"text": completion.text, "rank": rank, "model": completion.generator.name}
+    for name, given in (("rating", ranking.ratings), ("flags", ranking.flags)):
+        if str(completion.pk) in given:
+            row[name] = given[str(completion.pk)]
+    return row
+
+
+def _about(prompt: Prompt) -> Row:
+    return {"prompt": prompt.as_column()} | {name: getattr(prompt, name) for name in ABOUT_THE_PROMPT}
+
+
+def _version(record: Demonstration | Ranking) -> int | None:
+    return record.guidelines.version if record.guidelines else None
+
+
+def _read(rows: QuerySet[Any], only: Q | None) -> Iterator[Any]:
+    return (rows if only is None else rows.filter(only)).order_by("pk").iterator(chunk_size=CHUNK)

@@ -1,0 +1,233 @@
+"""Rows as files and back: JSON lines, CSV, Parquet. Both ways row by row, so that size costs time and no memory.
+
+CSV is for spreadsheets: a cell that one would run as a formula gets an apostrophe, which reading takes off again.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from typing import IO, TYPE_CHECKING, Any
+
+from django.utils.translation import gettext as _
+
+from annotation.adding import batched
+
+if TYPE_CHECKING:
+    import pyarrow
+
+Row = dict[str, Any]
+
+FORMATS = {
+    "jsonl": "application/x-ndjson",
+    "csv": "text/csv; charset=utf-8",
+    "parquet": "application/vnd.apache.parquet",
+}
+STRUCTURED = ("prompt", "completions")
+BATCH = 1_000
+LONGEST_LINE = 8 * 1024 * 1024
+CHUNK = 64 * 1024
+BOM = "\ufeff"  # tells a spreadsheet that the file is UTF-8
+RUNS_IN_A_SPREADSHEET = re.compile(r"'*(?:\s*[=+\-@＝＋－＠]|[\t\r\n])")  # full-width forms run too
+
+
+class UnreadableRow(Exception):
+    """A row of a file makes no sense; the message is translated."""
+
+
+def write(rows: Iterable[Row], columns: Sequence[str], form: str) -> Iterator[bytes]:
+    writers = {"jsonl": _write_jsonl, "csv": _write_csv, "parquet": _write_parquet}
+    return writers[form](rows, columns)
+
+
+def read(file: IO[bytes], name: str) -> Iterator[tuple[int, Row | UnreadableRow]]:
+    """The rows with their line numbers (in Parquet: row numbers). What can't be read takes its row's place."""
+    readers = {
+        "jsonl": _read_jsonl,
+        "json": _read_jsonl,
+        "ndjson": _read_jsonl,
+        "csv": _read_csv,
+        "parquet": _read_parquet,
+    }
+    reader = readers.get(name.rpartition(".")[2].lower())
+    if reader is None:
+        found = _("The file's name is %(name)s; expected one that ends in .jsonl, .csv or .parquet.") % {"name": name}
+        return iter([(0, UnreadableRow(found))])
+    return reader(file)
+
+
+# ── JSON lines ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _write_jsonl(rows: Iterable[Row], columns: Sequence[str]) -> Iterator[bytes]:
+    for batch in batched(rows, BATCH):
+        lines = (json.dumps({name: row.get(name) for name in columns}, ensure_ascii=False) for row in batch)
+        yield "".join(f"{line}\n" for line in lines).encode()
+
+
+def _read_jsonl(file: IO[bytes]) -> Iterator[tuple[int, Row | UnreadableRow]]:
+    number = 0
+    while line := file.readline(LONGEST_LINE):
+        number += 1
+        if len(line) == LONGEST_LINE:
+            yield number, UnreadableRow(_("The line is longer than 8 MB; the rest of the file was not read."))
+            return
+        if line.strip():
+            yield number, _parsed(line, first=number == 1)
+
+
+def _parsed(line: bytes, *, first: bool) -> Row | UnreadableRow:
+    try:
+        row = json.loads(line.decode("utf-8-sig" if first else "utf-8"))
+    except UnicodeDecodeError as error:
+        return UnreadableRow(_("The line is not UTF-8: %(error)s.") % {"error": error})
+    except (ValueError, RecursionError) as error:
+        return UnreadableRow(_("The line is not JSON: %(error)s.") % {"error": error})
+    if not isinstance(row, dict):
+        return UnreadableRow(_("The line is not a JSON object."))
+    return row
+
+
+# ── CSV ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _write_csv(rows: Iterable[Row], columns: Sequence[str]) -> Iterator[bytes]:
+    buffer = io.StringIO(newline="")
+    buffer.write(BOM)
+    writer = csv.writer(buffer)
+    writer.writerow(columns)
+    for row in rows:
+        writer.writerow([_cell(row.get(name)) for name in columns])
+        if buffer.tell() > CHUNK:
+            yield _emptied(buffer)
+    yield _emptied(buffer)
+
+
+def _emptied(buffer: io.StringIO) -> bytes:
+    content = buffer.getvalue().encode()
+    buffer.seek(0)
+    buffer.truncate()
+    return content
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, (list, dict)):
+        return json.dumps(value, ensure_ascii=False)
+    if isinstance(value, str) and RUNS_IN_A_SPREADSHEET.match(value):
+        return f"'{value}"
+    return value
+
+
+def _read_csv(file: IO[bytes]) -> Iterator[tuple[int, Row | UnreadableRow]]:
+    csv.field_size_limit(LONGEST_LINE)
+    text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
+    reader = csv.DictReader(text, restkey="", strict=True)
+    try:
+        while True:
+            number = reader.line_num + 1
+            try:
+                cells = next(reader)
+            except StopIteration:
+                return
+            except UnicodeDecodeError:
+                yield number, UnreadableRow(_("The file is not UTF-8; the rest of it was not read."))
+                return
+            except csv.Error as error:
+                yield number, UnreadableRow(_("The line is not CSV: %(error)s.") % {"error": error})
+                return
+            yield max(number, 2), _uncelled(cells)
+    finally:
+        text.detach()
+
+
+def _uncelled(cells: dict[str, Any]) -> Row | UnreadableRow:
+    if "" in cells:
+        return UnreadableRow(_("The line has more cells than the heading."))
+    row = {}
+    for name, cell in cells.items():
+        if cell:
+            row[name] = _structured(cell) if name in STRUCTURED else _text(cell)
+    return row
+
+
+def _text(cell: str) -> str:
+    return cell[1:] if cell[0] == "'" and RUNS_IN_A_SPREADSHEET.match(cell) else cell
+
+
+def _structured(cell: str) -> Any:
+    """A list of objects where the cell is one, else its text: a prompt may be either."""
+    try:
+        value = json.loads(cell) if cell.startswith("[") else None
+    except (ValueError, RecursionError):
+        value = None
+    return value if isinstance(value, list) and all(isinstance(each, dict) for each in value) else _text(cell)
+
+
+# ── Parquet ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _write_parquet(rows: Iterable[Row], columns: Sequence[str]) -> Iterator[bytes]:
+    import pyarrow
+    import pyarrow.parquet
+
+    schema = _schema(columns)
+    with tempfile.TemporaryFile() as file:
+        with pyarrow.parquet.ParquetWriter(file, schema, compression="zstd") as writer:
+            for batch in batched(rows, BATCH):
+                plain = [_columnar(row, columns) for row in batch]
+                writer.write_batch(pyarrow.RecordBatch.from_pylist(plain, schema=schema))
+        file.seek(0)
+        while chunk := file.read(CHUNK):
+            yield chunk
+
+
+def _schema(columns: Sequence[str]) -> pyarrow.Schema:
+    """Texts, but for the columns named here."""
+    import pyarrow as pa
+
+    flags = pa.map_(pa.string(), pa.string())
+    ranked = {"text": pa.string(), "rank": pa.int64(), "model": pa.string(), "rating": pa.int64(), "flags": flags}
+    types = {
+        "prompt": pa.list_(pa.struct({"role": pa.string(), "content": pa.string()})),
+        "completions": pa.list_(pa.struct(ranked)),
+        "id": pa.int64(), "ranking": pa.int64(), "guidelines": pa.int64(), "seconds": pa.float64(),
+    }  # fmt: skip
+    return pa.schema([(name, types.get(name, pa.string())) for name in columns])
+
+
+def _columnar(row: Row, columns: Sequence[str]) -> Row:
+    """A column has one type, so a prompt is always messages here, and flags are pairs."""
+    plain = {name: row.get(name) for name in columns}
+    if isinstance(plain.get("prompt"), str):
+        plain["prompt"] = [{"role": "user", "content": plain["prompt"]}]
+    if plain.get("completions"):
+        plain["completions"] = [
+            each | ({"flags": list(each["flags"].items())} if "flags" in each else {}) for each in plain["completions"]
+        ]
+    return plain
+
+
+def _read_parquet(file: IO[bytes]) -> Iterator[tuple[int, Row | UnreadableRow]]:
+    import pyarrow
+    import pyarrow.parquet
+
+    number = 0
+    try:
+        for batch in pyarrow.parquet.ParquetFile(file).iter_batches(batch_size=BATCH):
+            for row in batch.to_pylist(maps_as_pydicts="lossy"):
+                number += 1
+                yield number, _without_nulls(row)
+    except (pyarrow.ArrowException, OSError) as error:
+        yield number + 1, UnreadableRow(_("This is not a Parquet file that can be read: %(error)s.") % {"error": error})
+
+
+def _without_nulls(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _without_nulls(each) for name, each in value.items() if each is not None}
+    if isinstance(value, list):
+        return [_without_nulls(each) for each in value]
+    return value

@@ -1,0 +1,139 @@
+"""Writing imported rows: prompts, completions and records that are there already are used again, not made twice."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+
+from django.db.models import Max
+
+from annotation.adding import NewPrompt, RankingSet, add_prompts, add_ranking_items
+from annotation.import_rows import ImportedPrompt, ImportedRow
+from annotation.models import Completion, Demonstration, Generator, GeneratorKind, Project, Prompt, Ranking, User
+
+CompletionKey = tuple[int, int, str]
+
+
+class Writer:
+    """Writes batches into one project, for one import."""
+
+    def __init__(self, project: Project, *, user: User) -> None:
+        self.project = project
+        self.user = user
+        self.last_ranking = Ranking.objects.aggregate(last=Max("pk"))["last"] or 0
+
+    def write(self, kind: str, rows: Sequence[ImportedRow]) -> int:
+        """How many of the rows were new."""
+        writers: dict[str, Callable[[Sequence[ImportedRow]], int]] = {
+            "instructions": self._instructions,
+            "demonstrations": self._demonstrations,
+            "completions": self._outputs,
+            "rankings": self._rankings,
+        }
+        return writers[kind](rows)
+
+    def _instructions(self, rows: Sequence[ImportedRow]) -> int:
+        _prompts, added = self._prompts(rows, with_items=True)
+        return added
+
+    def _demonstrations(self, rows: Sequence[ImportedRow]) -> int:
+        prompts, _added = self._prompts(rows)
+        there = set(Demonstration.objects.filter(prompt__in=prompts).values_list("prompt_id", "text"))
+        new: dict[tuple[int, str], Demonstration] = {}
+        for prompt, row in zip(prompts, rows, strict=True):
+            if (prompt.pk, row.text) not in there:
+                record = Demonstration(prompt=prompt, text=row.text, review=row.review, created_at=row.created_at)
+                new.setdefault((prompt.pk, row.text), record)
+        return len(Demonstration.objects.bulk_create(new.values()))
+
+    def _outputs(self, rows: Sequence[ImportedRow]) -> int:
+        prompts, _added = self._prompts(rows)
+        ids = self._completions(prompts, rows)
+        sets = [RankingSet(prompt, chosen) for prompt, chosen in zip(prompts, ids, strict=True)]
+        waiting = {
+            (item.prompt_id, frozenset(item.completions)) for item in self.project.items.filter(prompt__in=prompts)
+        }
+        new = {(each.prompt.pk, frozenset(each.completion_ids)): each for each in sets}
+        fresh = [each for key, each in new.items() if key not in waiting]
+        return len(add_ranking_items(self.project, fresh))
+
+    def _rankings(self, rows: Sequence[ImportedRow]) -> int:
+        """Equal rankings in one file are several people's; equal to one that was there before, it is the same again."""
+        prompts, _added = self._prompts(rows)
+        ids = self._completions(prompts, rows)
+        before = Ranking.objects.filter(prompt__in=prompts, pk__lte=self.last_ranking)
+        there = {_identity(ranking) for ranking in before}
+        made = [_ranking(prompt, row, chosen) for prompt, row, chosen in zip(prompts, rows, ids, strict=True)]
+        return len(Ranking.objects.bulk_create(ranking for ranking in made if _identity(ranking) not in there))
+
+    def _prompts(self, rows: Sequence[ImportedRow], *, with_items: bool = False) -> tuple[list[Prompt], int]:
+        """Each row's prompt, and how many of them had to be made."""
+        known: dict[str, list[Prompt]] = defaultdict(list)
+        for prompt in Prompt.objects.filter(project=self.project, digest__in={row.prompt.digest for row in rows}):
+            known[prompt.digest].append(prompt)
+        missing: list[ImportedPrompt] = []
+        for row in rows:
+            if not _matching(row.prompt, known) and not any(_same(row.prompt, other) for other in missing):
+                missing.append(row.prompt)
+        for prompt in add_prompts(self.project, [self._new(each) for each in missing], with_items=with_items):
+            known[prompt.digest].append(prompt)
+        return [_found(row.prompt, known) for row in rows], len(missing)
+
+    def _new(self, prompt: ImportedPrompt) -> NewPrompt:
+        given = {"kind": prompt.kind, "use_case": prompt.use_case, "split": prompt.split}
+        language = prompt.language or self.project.languages[0]
+        return NewPrompt(prompt.messages, language=language, **{k: v for k, v in given.items() if v})  # type: ignore[arg-type]
+
+    def _completions(self, prompts: Sequence[Prompt], rows: Sequence[ImportedRow]) -> list[list[int]]:
+        """The ids of each row's completions, in its order."""
+        generators = self._generators({each.model for row in rows for each in row.completions})
+        there = Completion.objects.filter(prompt__in=prompts, generator__in=generators.values())
+        known = {(each.prompt_id, each.generator_id, each.text): each for each in there}
+        keys: list[list[CompletionKey]] = []
+        new: dict[CompletionKey, Completion] = {}
+        for prompt, row in zip(prompts, rows, strict=True):
+            keys.append([(prompt.pk, generators[each.model].pk, each.text) for each in row.completions])
+            for key in keys[-1]:
+                if key not in known:
+                    new[key] = Completion(prompt_id=key[0], generator_id=key[1], text=key[2])
+        Completion.objects.bulk_create(new.values())
+        known |= new
+        return [[known[key].pk for key in of_row] for of_row in keys]
+
+    def _generators(self, names: set[str]) -> dict[str, Generator]:
+        proposed = [Generator(project=self.project, kind=GeneratorKind.EXTERNAL, name=name) for name in sorted(names)]
+        Generator.objects.bulk_create(proposed, ignore_conflicts=True)
+        return {each.name: each for each in Generator.objects.filter(project=self.project, name__in=names)}
+
+
+def _ranking(prompt: Prompt, row: ImportedRow, ids: Sequence[int]) -> Ranking:
+    by_rank: dict[float, list[int]] = defaultdict(list)
+    for completion, each in zip(ids, row.completions, strict=True):
+        by_rank[each.rank].append(completion)
+    origin = {"annotator": row.annotator, "guidelines": row.guidelines}
+    pairs = list(zip(map(str, ids), row.completions, strict=True))
+    return Ranking(
+        prompt=prompt, groups=[sorted(by_rank[rank]) for rank in sorted(by_rank)], shown=list(ids),
+        ratings={pk: each.rating for pk, each in pairs if each.rating is not None},
+        flags={pk: each.flags for pk, each in pairs if each.flags},
+        note=row.note, seconds=row.seconds, review=row.review, created_at=row.created_at,
+        origin={name: value for name, value in origin.items() if value},
+    )  # fmt: skip
+
+
+def _identity(ranking: Ranking) -> tuple[object, ...]:
+    return ranking.prompt_id, repr(ranking.groups), tuple(ranking.shown), ranking.note, ranking.created_at
+
+
+def _found(wanted: ImportedPrompt, known: dict[str, list[Prompt]]) -> Prompt:
+    return _matching(wanted, known)[0]
+
+
+def _matching(wanted: ImportedPrompt, known: dict[str, list[Prompt]]) -> list[Prompt]:
+    return [prompt for prompt in known.get(wanted.digest, []) if _same(wanted, prompt)]
+
+
+def _same(wanted: ImportedPrompt, other: Prompt | ImportedPrompt) -> bool:
+    """The same words and nothing in the way: an attribute that the file does not name matches any."""
+    attributes = ((wanted.kind, other.kind), (wanted.use_case, other.use_case), (wanted.language, other.language))
+    return wanted.messages == other.messages and all(asked in (None, found) for asked, found in attributes)
