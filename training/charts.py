@@ -1,4 +1,4 @@
-"""Curves as SVG, drawn on the server: geometry here, markup in templates/training/chart.html, colours in the style sheet.
+"""Curves as SVG, drawn on the server: geometry here, markup in templates/training/chart.html, colours in the CSS.
 
 A value that is not a number leaves a gap. A long curve is thinned, with its peaks and dips kept.
 """
@@ -14,7 +14,7 @@ from django.utils.text import slugify
 from django.utils.translation import gettext as _
 
 WIDTH, HEIGHT = 360, 210
-LEFT, RIGHT, TOP, BOTTOM = 46, 10, 10, 38
+LEFT, RIGHT, TOP, BOTTOM = 52, 10, 10, 38
 MAX_POINTS = 300
 MAX_TABLE_ROWS = 50
 
@@ -134,7 +134,7 @@ def number(value: Any) -> float | None:
 def text(value: float) -> str:
     """Four significant digits, without an exponent where a reader needs none."""
     if value and not 1e-4 <= abs(value) < 1e6:
-        return f"{value:.3g}"
+        return _scientific(value, digits=3)
     rounded = f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
     return "0" if rounded == "-0" else rounded
 
@@ -159,8 +159,9 @@ def thin(points: Sequence[tuple[float, float | None]], *, most: int = MAX_POINTS
 
 def ticks(low: float, high: float, *, wanted: int = 5) -> list[float]:
     """Round values that cover low to high; around a constant, a little room on either side."""
-    if low == high:
-        room = abs(low) * 0.1 or 1.0
+    largest = max(abs(low), abs(high))
+    if high - low <= max(largest * 1e-9, 1e-300):
+        room = largest * 0.1 if largest > 1e-300 else 1.0
         low, high = low - room, high + room
     raw = (high - low) / wanted
     power = 10.0 ** math.floor(math.log10(raw))
@@ -175,9 +176,17 @@ def tick_labels(values: Sequence[float]) -> list[str]:
     largest = max(abs(value) for value in values)
     if step < 0.9e-4 or largest >= 1e6:
         digits = max(3, math.ceil(math.log10(largest / step)) + 1)
-        return [f"{value:.{digits}g}" for value in values]
+        return [_scientific(value, digits=digits) for value in values]
     decimals = next((count for count in range(6) if abs(step - round(step, count)) < step * 1e-6), 6)
     return [f"{value + 0.0:,.{decimals}f}" for value in values]
+
+
+def _scientific(value: float, *, digits: int) -> str:
+    """Like 1.05e-4: as short as it can be said."""
+    mantissa, _e, exponent = f"{value + 0.0:.{digits - 1}e}".partition("e")
+    if float(mantissa) == 0:
+        return "0"
+    return f"{mantissa.rstrip('0').rstrip('.') if '.' in mantissa else mantissa}e{int(exponent)}"
 
 
 def _scale(low: float, high: float, start: float, end: float) -> Any:

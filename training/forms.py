@@ -11,7 +11,7 @@ from django import forms
 from django.utils.translation import gettext, gettext_lazy
 
 from annotation.models import Project
-from training import registry, rounds
+from training import generation, registry, rounds
 from training.algorithms.hyperparameters import STAGES
 from training.hyperparameters import AUTO, InputError, settle
 from training.models import Policy, Round, Stage
@@ -26,21 +26,23 @@ PUBLISH = [
     ("auto", gettext_lazy("at once: sample outputs and put them in the ranking queue")),
     ("manual", gettext_lazy("wait until somebody has looked and presses Publish")),
 ]
+BY_THE_ROUND = {"seed"}  # one for all stages, so not asked again for each
+LOOKED_AT_FIRST = ("learning_rate", "batch_size", "epochs")
 SETTABLE = (Stage.SFT, Stage.REWARD_MODEL, Stage.PPO, Stage.EVALUATE, Stage.SAMPLE)
 
 
 @dataclass(frozen=True)
 class StageFields:
-    """The settings of one stage: its own, and those that all stages share."""
+    """The settings of one stage: those to look at first, and the rest."""
 
     stage: Stage
     about: str
-    own: list[forms.BoundField]
-    shared: list[forms.BoundField]
+    first: list[forms.BoundField]
+    further: list[forms.BoundField]
 
     @property
     def changed(self) -> bool:
-        return any(field.value() not in (None, "") or field.errors for field in (*self.own, *self.shared))
+        return any(field.value() not in (None, "") or field.errors for field in (*self.first, *self.further))
 
 
 class StartForm(forms.Form):
@@ -48,7 +50,8 @@ class StartForm(forms.Form):
 
     base = forms.ModelChoiceField(
         label=gettext_lazy("Base policy"), queryset=Policy.objects.none(), required=False, empty_label=None,
-        help_text=gettext_lazy("What fine-tuning starts from. Starting from the same base each round keeps rounds comparable."),
+        help_text=gettext_lazy("What fine-tuning starts from. Starting from the same base "
+ "each round keeps rounds comparable."),
     )  # fmt: skip
     preset = forms.ChoiceField(label=gettext_lazy("Settings"), choices=PRESETS, initial=AUTO, required=False)
     publish = forms.ChoiceField(
@@ -68,8 +71,8 @@ class StartForm(forms.Form):
     )  # fmt: skip
 
     def __init__(self, project: Project, *, counts: Mapping[str, int], data: Any = None, initial: Any = None) -> None:
-        super().__init__(data, initial=initial)
-        self.counts = counts
+        super().__init__(data, initial=initial, label_suffix="")
+        self.project, self.counts = project, counts
         policies = Policy.objects.filter(project=project).order_by("-id")
         self.fields["base"].queryset = policies  # type: ignore[attr-defined]
         self.fields["base"].initial = usual_base(project)
@@ -77,7 +80,7 @@ class StartForm(forms.Form):
             if option.name in ("prompts", "evaluation_prompts", "seed"):
                 self.fields[option.name].initial = option.default
         for stage in SETTABLE:
-            for setting in dataclasses.fields(STAGES[stage]):
+            for setting in _settings(stage):
                 self.fields[f"{stage}__{setting.name}"] = _field(setting)
         self._say_defaults()
 
@@ -85,11 +88,11 @@ class StartForm(forms.Form):
         """Each stage's settings for the template."""
         for stage in SETTABLE:
             kind = STAGES[stage]
-            bound = {setting.name: self[f"{stage}__{setting.name}"] for setting in dataclasses.fields(kind)}
-            own = [name for name in kind.__annotations__ if name in bound]
-            shared = [name for name in bound if name not in own]
+            bound = {setting.name: self[f"{stage}__{setting.name}"] for setting in _settings(stage)}
+            first = [name for name in dict.fromkeys((*LOOKED_AT_FIRST, *kind.__annotations__)) if name in bound]
+            further = [name for name in bound if name not in first]
             about = gettext(" ".join((kind.__doc__ or "").split()))
-            yield StageFields(stage, about, [bound[name] for name in own], [bound[name] for name in shared])
+            yield StageFields(stage, about, [bound[name] for name in first], [bound[name] for name in further])
 
     def options(self) -> dict[str, Any]:
         """What `rounds.start` takes; a setting that was left empty is not in it."""
@@ -112,10 +115,9 @@ class StartForm(forms.Form):
             if any(name.startswith(f"{stage}__") for name in self.errors):
                 continue
             try:
-                settle(
-                    stage, preset=cleaned.get("preset") or AUTO, rows=self.counts, policy=cleaned.get("base"),
-                    values=values.get(stage),
-                )  # fmt: skip
+                self._settled(
+                    stage, preset=cleaned.get("preset") or AUTO, base=cleaned.get("base"), values=values.get(stage, {})
+                )
             except InputError as error:
                 self.add_error(None, f"{stage.label}: {error}")
         return cleaned
@@ -125,13 +127,23 @@ class StartForm(forms.Form):
         preset, base = self["preset"].value(), self._chosen_base()
         for stage in SETTABLE:
             try:
-                settled = settle(stage, preset=preset, rows=self.counts, policy=base)
+                settled = self._settled(stage, preset=preset, base=base, values={})
             except (InputError, KeyError, OSError):  # an unknown preset, a model that is gone: the form itself says so
                 continue
             for name, value in settled.items():
+                if name in BY_THE_ROUND:
+                    continue
                 field = self.fields[f"{stage}__{name}"]
                 field.widget.attrs["placeholder"] = _shown(value)
-                field.help_text = gettext("%(help)s Empty: %(value)s.") % {"help": field.help_text, "value": _shown(value)}
+                field.help_text = gettext("%(help)s Empty: %(value)s.") % {
+                    "help": field.help_text,
+                    "value": _shown(value),
+                }
+
+    def _settled(self, stage: Stage, *, preset: str, base: Policy | None, values: Mapping[str, Any]) -> dict[str, Any]:
+        """All settings of a stage as a round would set them."""
+        asked = generation.sampling(self.project) if stage == Stage.SAMPLE else {}
+        return settle(stage, preset=preset, rows=self.counts, policy=base, values={**asked, **values})
 
     def _chosen_base(self) -> Policy | None:
         value = self["base"].value()
@@ -147,12 +159,19 @@ def usual_base(project: Project) -> Policy | None:
     return last.base if last else Policy.objects.filter(project=project).brought().order_by("id").first()
 
 
+def _settings(stage: Stage) -> list[dataclasses.Field[Any]]:
+    return [setting for setting in dataclasses.fields(STAGES[stage]) if setting.name not in BY_THE_ROUND]
+
+
 def _field(setting: dataclasses.Field[Any]) -> forms.Field:
     """A form field for a hyperparameter, with its bounds; the keys of a mathematical setting are not translated."""
     known, default = setting.metadata, setting.default
     common: dict[str, Any] = {"label": setting.name, "required": False, "help_text": gettext(known["help"])}
     if known["choices"] or isinstance(default, bool):
-        named = [(choice, choice) for choice in known["choices"]] or [("true", gettext("yes")), ("false", gettext("no"))]
+        named = [(choice, choice) for choice in known["choices"]] or [
+            ("true", gettext("yes")),
+            ("false", gettext("no")),
+        ]
         return forms.ChoiceField(choices=[("", gettext("as the preset has it")), *named], **common)
     if isinstance(default, int):
         return forms.IntegerField(min_value=known["low"], max_value=known["high"], **common)
@@ -176,9 +195,13 @@ class PolicyForm(forms.Form):
         label=gettext_lazy("Folder or hub name"), max_length=500, strip=True,
         help_text=gettext_lazy(
             "A folder on the server that save_pretrained wrote, or a name on the Hugging Face hub such as "
-            "HuggingFaceTB/SmolLM2-135M-Instruct. Only safetensors are opened, and no code that comes with a model is run."
+            "HuggingFaceTB/SmolLM2-135M-Instruct. Only safetensors are opened, "
+ "and no code that comes with a model is run."
         ),
     )  # fmt: skip
+
+    def __init__(self, data: Any = None) -> None:
+        super().__init__(data, label_suffix="")
 
     def save(self, project: Project) -> Policy | None:
         """The policy, or None where the registry refused it; the form then says why."""
@@ -187,5 +210,3 @@ class PolicyForm(forms.Form):
         except registry.ModelError as error:
             self.add_error("source", str(error))
             return None
-
-

@@ -13,7 +13,7 @@ from training.views import meanings, stages
 
 register = template.Library()
 
-BADGES = {
+BADGES: dict[str, str] = {
     RunState.QUEUED: "waiting",
     RunState.RUNNING: "running",
     RunState.SUCCEEDED: "done",
@@ -53,12 +53,20 @@ def figure(value: Any) -> str:
 
 
 @register.filter
+def short(value: Any) -> str:
+    """A measured number to three significant digits, where the reader compares and does not compute."""
+    number = charts.number(value)
+    return "–" if number is None else charts.text(float(f"{number:.3g}"))
+
+
+@register.filter
 def explained(figures: dict[str, Any]) -> list[dict[str, Any]]:
     """The numbers among a model's or run's figures, each with what it means."""
+    order = {name: place for place, name in enumerate(meanings.MEANINGS)}
     return [
-        {"name": name, "value": value, "meaning": meanings.meaning(name)}
-        for name, value in figures.items()
-        if charts.number(value) is not None
+        {"name": name, "value": figures[name], "meaning": meanings.meaning(name)}
+        for name in sorted(figures, key=lambda name: (order.get(name, len(order)), name))
+        if charts.number(figures[name]) is not None
     ]
 
 

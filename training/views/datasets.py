@@ -45,7 +45,8 @@ def index(request: SignedInRequest, project: Project) -> HttpResponse:
 @row_page(Dataset, "GET")
 def detail(request: SignedInRequest, dataset: Dataset) -> HttpResponse:
     files = [
-        {"name": name, "about": FILES.get(name.partition(".")[0], ""), **about} for name, about in dataset.files.items()
+        {"name": name, "about": FILES.get(name.partition(".")[0], ""), **about}
+        for name, about in sorted(dataset.files.items(), key=lambda file: _place(file[0]))
     ]
     context = {
         "project": dataset.project,
@@ -57,6 +58,13 @@ def detail(request: SignedInRequest, dataset: Dataset) -> HttpResponse:
         "runs": dataset.runs.order_by("-id"),
     }
     return render(request, "training/dataset.html", context)
+
+
+def _place(name: str) -> int:
+    """The database keeps no order of a file list; this one starts with what people wrote."""
+    known = list(FILES)
+    stem = name.partition(".")[0]
+    return known.index(stem) if stem in known else len(known)
 
 
 def left_out(dataset: Dataset) -> list[tuple[str, str, int]]:

@@ -1,4 +1,4 @@
-"""What a researcher's view starts with: the row that the address names, in a project where the person is a researcher."""
+"""What a researcher's view starts with: the row that its address names, in a project that the person researches in."""
 
 from __future__ import annotations
 

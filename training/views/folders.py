@@ -20,7 +20,8 @@ def before_and_after(run: TrainingRun) -> list[dict[str, Any]]:
         return []
     first, last = json.loads(looks[0])["samples"], json.loads(looks[-1])["samples"]
     return [
-        {"prompt": before["prompt"], "before": before, "after": after} for before, after in zip(first, last, strict=False)
+        {"prompt": before["prompt"], "before": before, "after": after}
+        for before, after in zip(first, last, strict=False)
     ]
 
 

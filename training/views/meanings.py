@@ -1,4 +1,4 @@
-"""What a run's figures mean, in words for somebody who sees them for the first time, and which of them become curves."""
+"""What a run's figures mean, for somebody who sees them for the first time, and which of them become curves."""
 
 from __future__ import annotations
 
@@ -27,22 +27,33 @@ POINTS = _("reward, no unit")
 MEANINGS: dict[str, Meaning] = {
     "loss": Meaning(_("Loss"), NATS, _("How surprised the model is by the data it learns from. It should fall.")),
     "held_out/loss": Meaning(
-        _("Loss on held-out rows"), NATS, _("The same on rows it never learns from. Rising while the other falls: learnt by heart.")
+        _("Loss on held-out rows"),
+        NATS,
+        _("The same on rows it never learns from. Rising while the other falls: learnt by heart."),
     ),
     "accuracy": Meaning(
-        _("Reward accuracy"), SHARE, _("How often the reward model prefers the output that people preferred. Guessing gives 0.5.")
+        _("Reward accuracy"),
+        SHARE,
+        _("How often the reward model prefers the output that people preferred. Guessing gives 0.5."),
     ),
     "held_out/accuracy": Meaning(
-        _("Reward accuracy on held-out rankings"), SHARE,
+        _("Reward accuracy on held-out rankings"),
+        SHARE,
         _("The same on rankings it never learns from: the figure to trust. Guessing gives 0.5."),
     ),
-    "held_out/pairs": Meaning(_("Held-out pairs"), "", _("How many pairs of outputs the held-out accuracy was measured on.")),
+    "held_out/pairs": Meaning(
+        _("Held-out pairs"), "", _("How many pairs of outputs the held-out accuracy was measured on.")
+    ),
     "objective/reward": Meaning(
         _("Reward"), POINTS, _("What the reward model thinks of the policy's outputs, on average. It should rise.")
     ),
     "objective/kl": Meaning(
-        _("KL to the reference"), _("nats a completion"),
-        _("How far the policy has moved from the one it started from. Some is learning; very much is a way to fool the reward model."),
+        _("KL to the reference"),
+        _("nats a completion"),
+        _(
+            "How far the policy has moved from the one it started from. Some is "
+            "learning; very much is a way to fool the reward model."
+        ),
     ),
     "objective/kl_k3": Meaning(
         _("KL to the reference, k3"), _("nats a completion"), _("The same, by an estimate that is never below 0.")
@@ -51,25 +62,37 @@ MEANINGS: dict[str, Meaning] = {
         _("Reward less the price of KL"), POINTS, _("What PPO really maximises: the reward minus kl_coef times KL.")
     ),
     "objective/length": Meaning(
-        _("Length of the outputs"), TOKENS, _("If it runs away while the reward rises, the reward model may only like long answers.")
+        _("Length of the outputs"),
+        TOKENS,
+        _("If it runs away while the reward rises, the reward model may only like long answers."),
     ),
     "objective/entropy": Meaning(
-        _("Entropy"), _("nats a token"), _("How undecided the policy is at each token. Near 0 it says the same thing every time.")
+        _("Entropy"),
+        _("nats a token"),
+        _("How undecided the policy is at each token. Near 0 it says the same thing every time."),
     ),
     "objective/finished": Meaning(
         _("Outputs that end by themselves"), SHARE, _("The rest were cut off at the longest length allowed.")
     ),
     "policy/loss": Meaning(_("Policy loss"), _("no unit"), _("PPO's clipped objective. Only jumps mean something.")),
     "policy/clipfrac": Meaning(
-        _("Clipped tokens"), SHARE, _("How often an update wanted to go further than cliprange allows. Above 0.3: learning too fast.")
+        _("Clipped tokens"),
+        SHARE,
+        _("How often an update wanted to go further than cliprange allows. Above 0.3: learning too fast."),
     ),
     "policy/approx_kl": Meaning(_("KL of one update"), _("nats a token"), _("How far one update moved the policy.")),
-    "policy/grad_norm": Meaning(_("Gradient norm of the policy"), _("no unit"), _("Before it is cut down to max_grad_norm.")),
+    "policy/grad_norm": Meaning(
+        _("Gradient norm of the policy"), _("no unit"), _("Before it is cut down to max_grad_norm.")
+    ),
     "value/loss": Meaning(_("Value loss"), _("no unit"), _("How wrong the value model is about the rewards to come.")),
     "value/explained_variance": Meaning(
-        _("Explained variance"), _("share, at most 1"), _("How much of the rewards the value model foresees. 1 is all, 0 is nothing.")
+        _("Explained variance"),
+        _("share, at most 1"),
+        _("How much of the rewards the value model foresees. 1 is all, 0 is nothing."),
     ),
-    "value/grad_norm": Meaning(_("Gradient norm of the value model"), _("no unit"), _("Before it is cut down to max_grad_norm.")),
+    "value/grad_norm": Meaning(
+        _("Gradient norm of the value model"), _("no unit"), _("Before it is cut down to max_grad_norm.")
+    ),
     "ptx/loss": Meaning(
         _("Pretraining loss"), NATS, _("On the texts mixed in so that the policy forgets nothing. It should not rise.")
     ),
@@ -79,22 +102,33 @@ MEANINGS: dict[str, Meaning] = {
     "tokens_per_second": Meaning(_("Speed"), _("tokens a second"), _("How fast the run goes.")),
     "tokens": Meaning(_("Tokens"), TOKENS, _("Tokens sampled so far.")),
     "pair_accuracy": Meaning(
-        _("Reward accuracy"), SHARE, _("How often the reward model prefers the output that people preferred. Guessing gives 0.5.")
+        _("Reward accuracy"),
+        SHARE,
+        _("How often the reward model prefers the output that people preferred. Guessing gives 0.5."),
     ),
-    "kl": Meaning(_("KL to the reference"), _("nats a completion"), _("How far the policy has moved from its reference.")),
-    "kl_k3": Meaning(_("KL to the reference, k3"), _("nats a completion"), _("The same, by an estimate that is never below 0.")),
+    "kl": Meaning(
+        _("KL to the reference"), _("nats a completion"), _("How far the policy has moved from its reference.")
+    ),
+    "kl_k3": Meaning(
+        _("KL to the reference, k3"), _("nats a completion"), _("The same, by an estimate that is never below 0.")
+    ),
     "mean_length": Meaning(_("Mean length"), TOKENS, _("Of the outputs, on average.")),
     "mean_reward": Meaning(_("Mean reward"), POINTS, _("What the reward model thinks of the outputs, on average.")),
-    "finished": Meaning(_("Outputs that end by themselves"), SHARE, _("The rest were cut off at the longest length allowed.")),
+    "finished": Meaning(
+        _("Outputs that end by themselves"), SHARE, _("The rest were cut off at the longest length allowed.")
+    ),
     "completions": Meaning(_("Completions"), "", _("How many outputs were sampled.")),
     "prompts": Meaning(_("Prompts"), "", _("How many prompts were answered.")),
     "pairs": Meaning(_("Pairs"), "", _("How many pairs of outputs were compared.")),
+    "ranking_loss": Meaning(
+        _("Loss on held-out rankings"), NATS, _("How surprised the reward model is by people's choices.")
+    ),
     "rows": Meaning(_("Rows"), "", _("How many rows it learnt from.")),
     "reward_offset": Meaning(
         _("Reward offset"), POINTS, _("Taken from every score, so that demonstrations average 0.")
     ),
     "updates": Meaning(_("Updates"), "", _("How often the policy's weights were changed.")),
-}  # fmt: skip
+}
 
 # The curves of a stage that are worth a look at once, each over one axis; what else a run logs is drawn under "more".
 TOGETHER = (("loss", "held_out/loss"), ("accuracy", "held_out/accuracy"))
@@ -114,7 +148,7 @@ class Curves:
 
 
 def meaning(name: str) -> Meaning:
-    """A figure that nobody has explained yet is shown by its own name; one on held-out rows is told by its plain one."""
+    """A figure that nobody has explained yet goes by its own name; one on held-out rows by that of the plain one."""
     if name in MEANINGS:
         return MEANINGS[name]
     plain = MEANINGS.get(name.removeprefix("held_out/"))
@@ -124,7 +158,7 @@ def meaning(name: str) -> Meaning:
 def of_run(stage: str, rows: Sequence[Mapping[str, Any]]) -> Curves:
     """The run's curves: those to look at first, and all others in the order in which they were logged."""
     names = [name for name in dict.fromkeys(name for row in rows for name in row) if name not in NOT_DRAWN]
-    groups = [group for group in TOGETHER if set(group) & set(names)]
+    groups: list[tuple[str, ...]] = [group for group in TOGETHER if set(group) & set(names)]
     grouped = {name for group in groups for name in group}
     groups += [(name,) for name in names if name not in grouped]
     wanted = FIRST.get(stage, ())

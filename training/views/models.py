@@ -17,6 +17,8 @@ from training.models import Policy, RewardModel, Round
 from training.views import folders
 from training.views.decorators import researchers_page, row_page
 
+OF_REWARD_MODELS = {"pair_accuracy", "pairs", "ranking_loss", "reward_offset"}
+
 
 @researchers_page("GET", "POST")
 def index(request: SignedInRequest, project: Project) -> HttpResponse:
@@ -48,7 +50,12 @@ def policy(request: SignedInRequest, policy: Policy) -> HttpResponse:
         "rounds": policy.rounds_from.order_by("-number"),
         "runs": policy.runs_from.order_by("-id"),
     }
-    context = _page(policy) | came_of_it | outputs | {"made_by": _round_of(policy), "is_current": _current(policy.project) == policy}
+    context = (
+        _page(policy)
+        | came_of_it
+        | outputs
+        | {"made_by": _round_of(policy), "is_current": _current(policy.project) == policy}
+    )
     return render(request, "training/policy.html", context)
 
 
@@ -58,10 +65,17 @@ def reward_model(request: SignedInRequest, model: RewardModel) -> HttpResponse:
     return render(request, "training/reward_model.html", context)
 
 
+def figures_of(model: Policy | RewardModel) -> dict[str, Any]:
+    """An evaluation measures both models of a round; each page shows what is told of its own."""
+    judges = isinstance(model, RewardModel)
+    return {name: value for name, value in model.figures.items() if (name in OF_REWARD_MODELS) == judges}
+
+
 def _page(model: Policy | RewardModel) -> dict[str, Any]:
     return {
         "project": model.project,
         "model": model,
+        "figures": figures_of(model),
         "card": folders.model_card(model),
         "files": folders.model_files(model),
         "run": model.run,

@@ -50,7 +50,7 @@ def _trained_on(project: Project) -> dict[str, QuerySet[Demonstration] | QuerySe
 
 
 def _shortage(name: str, found: int, least: int) -> str:
-    """What there is too little of, and what to do; only training prompts count, which is why a project may hold more."""
+    """What there is too little of. Only training prompts count, which is why a project may hold more."""
     match name:
         case "demonstrations":
             told = ngettext("%(found)d answer to training prompts", "%(found)d answers to training prompts", found)
@@ -61,6 +61,8 @@ def _shortage(name: str, found: int, least: int) -> str:
             )  # fmt: skip
         case _:
             told = ngettext(
-                "%(found)d training prompt that feeds the policy", "%(found)d training prompts that feed the policy", found
+                "%(found)d training prompt that feeds the policy",
+                "%(found)d training prompts that feed the policy",
+                found,
             )
     return _("%(told)s, at least %(least)d needed.") % {"told": told % {"found": found}, "least": least}

@@ -12,7 +12,7 @@ from django.shortcuts import redirect, render
 from annotation.models import Item, ItemKind, Project, Ranking
 from annotation.views.decorators import SignedInRequest
 from training import rounds, runs
-from training.forms import StartForm
+from training.forms import StartForm, usual_base
 from training.models import Round, RoundState, Stage, TrainingRun
 from training.views import folders, stages
 from training.views.datasets import left_out
@@ -32,7 +32,14 @@ def index(request: SignedInRequest, project: Project) -> HttpResponse:
     if form.is_valid() and (started := _start(request, project, form, ready)):
         return redirect("round", project.slug, started.number)
     listed = project.rounds.select_related("base", "dataset", "policy").order_by("-number")
-    context = {"project": project, "ready": ready, "form": form, "rounds": listed, "next_number": _next_number(project)}
+    context = {
+        "project": project,
+        "ready": ready,
+        "form": form,
+        "rounds": listed,
+        "next_number": _next_number(project),
+        "usual_base": usual_base(project),
+    }
     return render(request, "training/rounds.html", context)
 
 
@@ -83,7 +90,11 @@ def queue_of(round: Round, run: TrainingRun | None) -> dict[str, int] | None:
     mine = list(round.policy.generator.completions.values_list("id", flat=True))
     items = Item.objects.filter(project=round.project, kind=ItemKind.RANKING, completions__overlap=mine)
     ranked = Ranking.objects.filter(assignment__item__in=items)
-    return {**run.result["queued"], "items": items.count(), "ranked": ranked.values("assignment__item").distinct().count()}
+    return {
+        **run.result["queued"],
+        "items": items.count(),
+        "ranked": ranked.values("assignment__item").distinct().count(),
+    }
 
 
 def _verb(view_verb: Callable[[SignedInRequest, Round], None]) -> Any:

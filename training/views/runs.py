@@ -38,7 +38,9 @@ def detail(request: SignedInRequest, run: TrainingRun) -> HttpResponse:
         "made": [made for name in ("policy", "rewardmodel") if (made := getattr(run, name, None))],
         "may_retry": run.state in (RunState.FAILED, RunState.CANCELLED),
     }
-    return live(request, "training/run.html", context, phase=f"{run.state}{'-stopping' if run.cancel_requested else ''}")
+    return live(
+        request, "training/run.html", context, phase=f"{run.state}{'-stopping' if run.cancel_requested else ''}"
+    )
 
 
 def settings_of(run: TrainingRun) -> list[dict[str, Any]]:

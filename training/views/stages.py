@@ -112,5 +112,3 @@ def first_and_last(run: TrainingRun | None, name: str) -> tuple[float, float] | 
     rows = curves.metrics(run) if run is not None else []
     values = [value for row in rows if (value := charts.number(row.get(name))) is not None]
     return (values[0], values[-1]) if len(values) > 1 else None
-
-

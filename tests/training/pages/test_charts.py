@@ -33,7 +33,9 @@ def points(chart: charts.Chart, line: int = 0) -> list[list[tuple[float, float]]
 
 
 def test_points_are_where_their_values_put_them() -> None:
-    assert points(drawn(0, 10, 5)) == [[(LEFT, FLOOR), ((LEFT + WIDTH - RIGHT) / 2, TOP), (WIDTH - RIGHT, (TOP + FLOOR) / 2)]]
+    assert points(drawn(0, 10, 5)) == [
+        [(LEFT, FLOOR), ((LEFT + WIDTH - RIGHT) / 2, TOP), (WIDTH - RIGHT, (TOP + FLOOR) / 2)]
+    ]
 
 
 def test_ticks_stand_at_round_values_and_at_their_heights() -> None:
@@ -123,6 +125,12 @@ def test_ticks_cover_the_values_and_are_few(low: float, spread: float) -> None:
     assert 2 <= len(found) <= 12
 
 
+def test_labels_of_a_small_constant_fit_beside_the_axis() -> None:
+    labels = charts.tick_labels(charts.ticks(1e-4, 1e-4))
+    assert labels[-1] == "1.1e-4"
+    assert max(map(len, labels)) <= 7
+
+
 def test_labels_of_small_steps_differ() -> None:
     for low, high in ((0.0, 1e-5), (0.6931, 0.6934), (-0.02, 0.02), (0, 2.5), (1e7, 3e7)):
         labels = charts.tick_labels(charts.ticks(low, high))
@@ -131,7 +139,15 @@ def test_labels_of_small_steps_differ() -> None:
 
 @pytest.mark.parametrize(
     ("value", "shown"),
-    [(0.0, "0"), (0.123456, "0.1235"), (12345.6, "12,346"), (3e-6, "3e-06"), (-0.00001, "-1e-05"), (-2.5, "-2.5")],
+    [
+        (0.0, "0"),
+        (0.123456, "0.1235"),
+        (12345.6, "12,346"),
+        (3e-6, "3e-6"),
+        (-0.00001, "-1e-5"),
+        (12_340_000.0, "1.23e7"),
+        (-2.5, "-2.5"),
+    ],
 )
 def test_numbers_are_short(value: float, shown: str) -> None:
     assert charts.text(value) == shown
