@@ -11,6 +11,7 @@ from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from annotation import importing
 from annotation.blinding import LETTERS
 from annotation.models import Assignment, ItemKind, Project, PromptKind, Role, UseCase, User
 from annotation.models.texts import Message
@@ -24,12 +25,13 @@ def capitalised(choices: type[TextChoices]) -> list[tuple[str, Any]]:
     return [(value, capitalised_lazily(label)) for value, label in choices.choices]
 
 
-IMPORT_KINDS = [
-    ("instructions", gettext_lazy("Instructions")),
-    ("demonstrations", gettext_lazy("Demonstrations")),
-    ("completions", gettext_lazy("Outputs")),
-    ("rankings", gettext_lazy("Rankings")),
-]
+KIND_LABELS = {
+    "instructions": gettext_lazy("Instructions"),
+    "demonstrations": gettext_lazy("Demonstrations"),
+    "completions": gettext_lazy("Outputs"),
+    "rankings": gettext_lazy("Rankings"),
+    "comparisons": gettext_lazy("Comparisons"),
+}
 EXAMPLES = range(1, 4)
 FLAG_ANSWERS = [("yes", gettext_lazy("Yes")), ("no", gettext_lazy("No")), ("na", gettext_lazy("Not applicable"))]
 RATINGS = range(1, 8)
@@ -185,5 +187,8 @@ class TokenForm(PageForm):
 
 
 class ImportForm(PageForm):
-    kind = forms.ChoiceField(label=gettext_lazy("What the file holds"), choices=IMPORT_KINDS)
+    kind = forms.ChoiceField(
+        label=gettext_lazy("What the file holds"), choices=[(kind, KIND_LABELS[kind]) for kind in importing.KINDS]
+    )
     file = forms.FileField(label=gettext_lazy("File"), help_text=gettext_lazy("JSON lines, CSV or Parquet."))
+    keep_good = forms.BooleanField(label=gettext_lazy("Import the good lines even if some are bad"), required=False)

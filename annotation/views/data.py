@@ -7,23 +7,25 @@ from django.shortcuts import render
 from django.utils.translation import gettext_lazy as _
 
 from annotation import exporting, importing
-from annotation.forms import IMPORT_KINDS, ImportForm
+from annotation.forms import KIND_LABELS, ImportForm
 from annotation.models import Project, Role
 from annotation.progress import progress
 from annotation.refusals import Refused
 from annotation.views.decorators import SignedInRequest, project_page
 
-EXPORTED = {
-    "instructions": (_("Instructions"), _("Every instruction with its kind, use case, language and split.")),
-    "demonstrations": (_("Demonstrations"), _("Every answer that a person wrote, with its prompt.")),
-    "rankings": (_("Rankings"), _("Each annotator's rankings, one by one, with ratings, flags and the order shown.")),
-    "comparisons": (_("Comparisons"), _("The pairs that follow from the rankings: prompt, chosen, rejected.")),
+ABOUT = {
+    "instructions": _("Every instruction with its kind, use case, language and split."),
+    "demonstrations": _("Every answer that a person wrote, with its prompt."),
+    "rankings": _("Each annotator's rankings, one by one, with ratings, flags and the order shown."),
+    "comparisons": _("The pairs that follow from the rankings: prompt, chosen, rejected."),
 }
 EXAMPLES = {
-    "instructions": '{"prompt": "Name three rivers.", "use_case": "open_qa", "language": "en"}',
-    "demonstrations": '{"prompt": "Name three rivers.", "completion": "The Nile, the Danube and the Yangtze."}',
-    "completions": '{"prompt": "Name three rivers.", "generator": "model-1", "text": "Nile, Danube, Yangtze."}',
-    "rankings": '{"prompt": "Name three rivers.", "completions": [{"text": "…", "rank": 1}, {"text": "…", "rank": 2}]}',
+    "instructions": '{"prompt": "Name two rivers.", "use_case": "open_qa", "language": "en"}',
+    "demonstrations": '{"prompt": "Name two rivers.", "completion": "The Nile and the Danube."}',
+    "completions": '{"prompt": "Name two rivers.", "completions": [{"text": "Nile, Danube.", "model": "one"}, '
+    '{"text": "Rivers are long.", "model": "two"}]}',
+    "rankings": '{"prompt": "Name two rivers.", "completions": [{"text": "Nile, Danube.", "rank": 1}, '
+    '{"text": "Rivers are long.", "rank": 2}], "annotator": "kim"}',
 }
 
 
@@ -36,7 +38,7 @@ def export(request: SignedInRequest, project: Project) -> HttpResponse:
         "rankings": counted.rankings,
     }
     kinds = [
-        {"name": kind, "label": EXPORTED[kind][0], "about": EXPORTED[kind][1], "rows": rows.get(kind)}
+        {"name": kind, "label": KIND_LABELS[kind], "about": ABOUT[kind], "rows": rows.get(kind)}
         for kind in exporting.KINDS
     ]
     context = {"project": project, "kinds": kinds, "formats": exporting.FORMATS}
@@ -54,15 +56,16 @@ def export_file(request: SignedInRequest, project: Project, kind: str, form: str
 
 @project_page("GET", "POST", roles=(Role.ADMIN,))
 def import_(request: SignedInRequest, project: Project) -> HttpResponse:
-    sent = request.method == "POST"
-    form = ImportForm(request.POST, request.FILES) if sent else ImportForm()
+    form = ImportForm(request.POST, request.FILES) if request.method == "POST" else ImportForm()
     report = None
     if form.is_valid():
-        kind, file = form.cleaned_data["kind"], form.cleaned_data["file"]
+        sent = form.cleaned_data
         try:
-            report = importing.import_rows(project, kind, file, user=request.user)
+            report = importing.import_rows(
+                project, sent["kind"], sent["file"], user=request.user, keep_good=sent["keep_good"]
+            )
         except Refused as refusal:
             form.add_error("file", str(refusal))
-    examples = [(label, EXAMPLES[kind]) for kind, label in IMPORT_KINDS]
+    examples = [(KIND_LABELS[kind], EXAMPLES[kind]) for kind in importing.KINDS]
     context = {"project": project, "form": form, "report": report, "examples": examples}
     return render(request, "annotation/import.html", context)
