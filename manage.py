@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, nullcontext
 
 from django.core.management import execute_from_command_line
 
-WITHOUT_DATABASE = {"", "help", "up", "version"}  # `up` starts and stops the server itself
+WITHOUT_DATABASE = {"", "help", "simulate", "up", "version"}  # those two start and stop the server themselves
 
 
 def database(command: str) -> AbstractContextManager[None]:
