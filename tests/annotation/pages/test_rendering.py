@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from annotation.rendering import TAGS, render
+
+SNIPPETS = (
+    "<script>",
+    "<img src=x onerror=y>",
+    "](javascript:x)",
+    "[a](",
+    "![",
+    "`",
+    "<",
+    ">",
+    '"',
+    "&",
+    "\n",
+    "# ",
+    "|",
+    "- ",
+)
+
+
+@given(st.lists(st.sampled_from(SNIPPETS) | st.text(max_size=8), max_size=30).map("".join))
+def test_whatever_is_written_only_allowed_tags_and_attributes_come_out(text: str) -> None:
+    html = render(text)
+    for name, attributes in re.findall(r"</?([a-zA-Z][\w-]*)([^>]*)>", html):
+        assert name in TAGS
+        assert not re.search(r"\b(on\w+|style|src|id|class)\s*=", re.sub(r'"[^"]*"', '""', attributes))
+    assert not re.search(r'href="\s*(?!https?:|mailto:)', html)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("one\ntwo", "<p>one<br>\ntwo</p>"),
+        ("# Title", "<h3>Title</h3>"),
+        ("3. c\n4. d", '<ol start="3">'),
+        ("~~no~~ **yes**", "<s>no</s> <strong>yes</strong>"),
+        ("| a |\n|---|\n| 1 |", "<td>1</td>"),
+        ("```py\nx < 1\n```", "<pre><code>x &lt; 1"),
+        ("<b>not bold</b>", "&lt;b&gt;not bold&lt;/b&gt;"),
+    ],
+)
+def test_markdown_is_shown_as_people_mean_it(text: str, expected: str) -> None:
+    assert expected in render(text)
+
+
+def test_a_link_leads_out_without_telling_where_from() -> None:
+    assert 'rel="noopener noreferrer nofollow"' in render("[a](https://example.org)")
+
+
+def test_a_picture_is_not_loaded_from_elsewhere() -> None:
+    assert "<img" not in render("![a](https://example.org/a.png)")
