@@ -134,10 +134,10 @@ def is_sentence(text: str) -> bool:
     verbs = any(word in _VERBS or word in _AUXILIARIES or word.endswith(("ed", "ing")) for word in words)
     told = _AUXILIARIES | _CONJUNCTIONS | _SUBJECTS | {"it", "you", "me", "us", "let"}
     greeting = bool(re.match(r"(hello|hi|happy|nice|dear|good|here)\b", " ".join(words)))
-    if "," in text and not greeting and not told.intersection(words):
+    if text.count(",") > 1 and not greeting and not told.intersection(words):
         return False
-    short = len(words) <= 6 and "," not in text and text.rstrip()[-1:] in ".!?"
-    return (verbs or greeting) and (share >= 0.2 or short)
+    short = verbs and len(words) <= 6 and "," not in text and is_finished(text)
+    return (verbs or greeting or len(words) >= 5) and (share >= 0.2 or short)
 
 
 def slips(text: str) -> int:
