@@ -44,7 +44,9 @@ class Command(BaseCommand):
             return self.check()
         for path in catalogues():
             catalogue = read(path)
+            made = catalogue.creation_date
             catalogue.update(collected(), no_fuzzy_matching=True)
+            catalogue.creation_date = made  # else every run would be a change
             catalogue.obsolete.clear()
             write(catalogue, path)
             compile_(catalogue, path.with_suffix(".mo"))
@@ -62,7 +64,7 @@ class Command(BaseCommand):
 
 def collected() -> Catalog:
     """Every translatable text of the sources, in the order of the files."""
-    catalogue = Catalog(project="Plumbline", charset="utf-8")
+    catalogue = Catalog()
     for path in source_files():
         place = str(path.relative_to(settings.BASE_DIR))
         for _line, text, comments, context in extract(
@@ -96,7 +98,7 @@ def catalogues() -> list[Path]:
 
 def read(path: Path) -> Catalog:
     if not path.exists():
-        return Catalog(locale=path.parent.parent.name, project="Plumbline", charset="utf-8")
+        return Catalog(locale=path.parent.parent.name, header_comment="# The texts of Plumbline.", fuzzy=False)
     with path.open("rb") as file:
         return read_po(file, locale=path.parent.parent.name, charset="utf-8")
 
