@@ -30,8 +30,8 @@ def index(request: SignedInRequest, project: Project) -> HttpResponse:
     context = {
         "project": project,
         "form": form,
-        "policies": Policy.objects.filter(project=project).select_related("run__round", "parent"),
-        "reward_models": RewardModel.objects.filter(project=project).select_related("run__round", "parent"),
+        "policies": Policy.objects.filter(project=project).select_related("project", "run__round", "parent"),
+        "reward_models": RewardModel.objects.filter(project=project).select_related("project", "run__round", "parent"),
         "current": _current(project),
     }
     return render(request, "training/models.html", context)
