@@ -26,7 +26,8 @@ ATTEMPTS = 5
 
 # One statement. `held` gives back what the person has in work; else `fronts` looks at the first open piece of each kind
 # and language, and `candidate` locks one piece, stepping over those that others are locking at this moment. The slot is
-# read from the locked row, so it is current even where somebody took another slot of it a moment ago.
+# read from the locked row, so it is current even where somebody took another slot of it a moment ago. That the person
+# has not done a piece is asked of one index entry a piece: a join might read all that they ever did.
 TAKE = """
 with held as (
     update annotation_assignment set lease_expires_at = now() + %(lease)s
@@ -57,9 +58,8 @@ with held as (
         select item.id, item.open_slots[1] as slot, item.completions from annotation_item item
         where item.project_id = %(project)s and item.kind = fronts.kind and item.language = fronts.language
             and not item.open_slots = '{}' and item.author_id is distinct from %(annotator)s
-            and not exists (
-                select from annotation_assignment mine
-                where mine.item_id = item.id and mine.annotator_id = %(annotator)s and mine.state <> 'expired')
+            and (select mine.id from annotation_assignment mine
+                where mine.annotator_id = %(annotator)s and mine.item_id = item.id and mine.state <> 'expired') is null
         order by item.priority desc, item.id limit 1
         for update skip locked) piece
     limit 1

@@ -60,7 +60,7 @@ def submit_instruction(
 ) -> Prompt:
     project = assignment.item.project
     _expect(assignment, ItemKind.INSTRUCTION)
-    content = {
+    content: dict[str, Any] = {
         "messages": cleaned_messages(messages, longest=project.max_prompt_characters),
         "kind": kind, "use_case": use_case, "language": language,
     }  # fmt: skip
@@ -77,7 +77,7 @@ def submit_demonstration(assignment: Assignment, *, client_key: UUID, text: str)
 
     def record() -> Demonstration:
         return Demonstration.objects.create(
-            assignment=assignment, prompt_id=assignment.item.prompt_id, author_id=assignment.annotator_id,
+            assignment=assignment, prompt=assignment.item.asked, author_id=assignment.annotator_id,
             guidelines_id=assignment.guidelines_id, **content,
         )  # fmt: skip
 
@@ -106,7 +106,7 @@ def submit_ranking(
 
     def record() -> Ranking:
         return Ranking.objects.create(
-            assignment=assignment, prompt_id=assignment.item.prompt_id, annotator_id=assignment.annotator_id,
+            assignment=assignment, prompt=assignment.item.asked, annotator_id=assignment.annotator_id,
             guidelines_id=assignment.guidelines_id, shown=assignment.shown, seconds=seconds, **content,
         )  # fmt: skip
 
@@ -155,8 +155,8 @@ def _submitted_before(
     assignment: Assignment, model: type[Record], *, client_key: UUID, content: dict[str, Any]
 ) -> Record:
     """The record of the first submit, if this is the same one sent again."""
-    record = model._default_manager.select_related("assignment").get(assignment=assignment)
-    if record.assignment.client_key != client_key:
+    record = model._default_manager.get(assignment=assignment)
+    if Assignment.objects.values_list("client_key", flat=True).get(pk=assignment.pk) != client_key:
         raise Refused(_("You have submitted this piece already."))
     if any(getattr(record, name) != value for name, value in content.items()):
         raise Refused(_("You have submitted this piece already, with other content; the first is kept."))

@@ -204,9 +204,9 @@ def _columnar(row: Row, columns: Sequence[str]) -> Row:
     plain = {name: row.get(name) for name in columns}
     if isinstance(plain.get("prompt"), str):
         plain["prompt"] = [{"role": "user", "content": plain["prompt"]}]
-    if plain.get("completions"):
+    if completions := plain.get("completions"):
         plain["completions"] = [
-            each | ({"flags": list(each["flags"].items())} if "flags" in each else {}) for each in plain["completions"]
+            each | ({"flags": list(each["flags"].items())} if "flags" in each else {}) for each in completions
         ]
     return plain
 

@@ -161,7 +161,7 @@ def _text(row: Row, name: str, *, default: str | None = None) -> str:
 
 
 def _number(row: Row, name: str, *, required: bool = False) -> float | None:
-    value = row.get(name)
+    value: Any = row.get(name)
     if value is None and not required:
         return None
     try:

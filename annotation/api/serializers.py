@@ -22,7 +22,7 @@ class GuidelinesSerializer(serializers.Serializer[Any]):
 
 class FlagSerializer(serializers.Serializer[Any]):
     key = serializers.CharField()
-    label = serializers.CharField()
+    label = serializers.CharField()  # type: ignore[assignment] # a field's own name; what is declared here is data
 
 
 class ProjectSerializer(serializers.ModelSerializer[Project]):
@@ -30,7 +30,7 @@ class ProjectSerializer(serializers.ModelSerializer[Project]):
 
     class Meta:
         model = Project
-        fields = (
+        fields: tuple[str, ...] = (
             "slug", "name", "description", "k", "overlap", "instructions_wanted", "demonstrations_per_prompt",
             "languages", "flags", "lease_minutes", "max_prompt_characters", "max_answer_characters",
         )  # fmt: skip
@@ -44,7 +44,7 @@ class ProjectDetailSerializer(ProjectSerializer):
     roles = serializers.SerializerMethodField()
 
     class Meta(ProjectSerializer.Meta):
-        fields = (*ProjectSerializer.Meta.fields, "guidelines", "roles")  # type: ignore[assignment]
+        fields = (*ProjectSerializer.Meta.fields, "guidelines", "roles")
         read_only_fields = fields
 
     def get_roles(self, project: Project) -> list[str]:
@@ -154,7 +154,7 @@ class LeaseSerializer(serializers.Serializer[Any]):
 class TokenSerializer(serializers.ModelSerializer[ApiToken]):
     class Meta:
         model = ApiToken
-        fields = ("id", "name", "created_at", "expires_at")
+        fields: tuple[str, ...] = ("id", "name", "created_at", "expires_at")
         read_only_fields = fields
 
 
@@ -167,7 +167,7 @@ class IssuedSerializer(TokenSerializer):
     token = serializers.CharField(help_text="Shown this once.")
 
     class Meta(TokenSerializer.Meta):
-        fields = (*TokenSerializer.Meta.fields, "token")  # type: ignore[assignment]
+        fields = (*TokenSerializer.Meta.fields, "token")
         read_only_fields = fields
 
 
@@ -187,4 +187,6 @@ class ImportReportSerializer(serializers.Serializer[Any]):
     rows = serializers.IntegerField(help_text="Rows that came in.")
     repeats = serializers.IntegerField(help_text="Rows that were there already.")
     bad = serializers.IntegerField(help_text="Rows that were not understood.")
-    errors = BadRowSerializer(many=True, help_text="Why, for the first thousand.")
+    errors = BadRowSerializer(  # type: ignore[assignment] # the serializer's own name; what is declared here is data
+        many=True, help_text="Why, for the first thousand."
+    )

@@ -17,17 +17,14 @@ from annotation.api.serializers import IssuedSerializer, IssueSerializer, TokenS
 from annotation.models import ApiToken
 
 
-class OwnTokens(Endpoint):
+class TokenList(Endpoint, generics.ListAPIView[ApiToken]):
+    """Your tokens."""
+
+    serializer_class = TokenSerializer
     queryset = ApiToken.objects.none()
 
     def get_queryset(self) -> QuerySet[ApiToken]:
         return ApiToken.objects.filter(user=self.user)
-
-
-class TokenList(OwnTokens, generics.ListAPIView[ApiToken]):
-    """Your tokens."""
-
-    serializer_class = TokenSerializer
 
     @extend_schema(request=IssueSerializer, responses={201: IssuedSerializer})
     def post(self, request: Request) -> Response:
@@ -39,7 +36,11 @@ class TokenList(OwnTokens, generics.ListAPIView[ApiToken]):
         return Response(TokenSerializer(token).data | {"token": secret}, status.HTTP_201_CREATED)
 
 
-class TokenDetail(OwnTokens, generics.DestroyAPIView[ApiToken]):
+class TokenDetail(Endpoint, generics.DestroyAPIView[ApiToken]):
     """Make a token useless."""
 
     serializer_class = TokenSerializer
+    queryset = ApiToken.objects.none()
+
+    def get_queryset(self) -> QuerySet[ApiToken]:
+        return ApiToken.objects.filter(user=self.user)

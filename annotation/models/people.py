@@ -19,7 +19,7 @@ TOKEN_PREFIX = "plumb_"  # noqa: S105 (a marker that lets secret scanners find l
 class User(AbstractUser):
     """Somebody who signs in. What they may do is told by their memberships (annotation.access)."""
 
-    class Meta(AbstractUser.Meta):
+    class Meta:
         verbose_name = _("person")
         verbose_name_plural = _("people")
 

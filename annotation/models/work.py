@@ -76,6 +76,13 @@ class Item(models.Model):
     def __str__(self) -> str:
         return f"{self.kind} {self.pk}"
 
+    @property
+    def asked(self) -> Prompt:
+        """The prompt, of a piece that has one: every kind but an instruction."""
+        if self.prompt is None:
+            raise ValueError(f"{self} has no prompt.")
+        return self.prompt
+
 
 class AssignmentState(models.TextChoices):
     LEASED = "leased", _("in work")
@@ -109,7 +116,9 @@ class Assignment(models.Model):
     """One piece of work leased to one annotator. `shown` is the order in which the completions were displayed."""
 
     item = models.ForeignKey(Item, on_delete=models.CASCADE, related_name="assignments")
-    annotator = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="assignments")
+    annotator = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="assignments", db_index=False
+    )
     slot = models.PositiveSmallIntegerField()
     state = models.CharField(
         _("state"),
@@ -141,14 +150,13 @@ class Assignment(models.Model):
                 fields=["item", "slot"],
                 condition=Q(state__in=["leased", "submitted"]),
             ),
-            models.UniqueConstraint(name="assignment_once_per_annotator", fields=["item", "annotator"]),
-            models.UniqueConstraint(name="assignment_client_key_once", fields=["annotator", "client_key"]),
+            models.UniqueConstraint(name="assignment_once_per_annotator", fields=["annotator", "item"]),
+            models.UniqueConstraint(name="assignment_client_key_once", fields=["client_key", "annotator"]),
             models.CheckConstraint(name="assignment_slot_from_1", condition=Q(slot__gte=1)),
         ]
         indexes: ClassVar[list[Any]] = [
             models.Index(name="assignment_lease", fields=["lease_expires_at"], condition=Q(state="leased")),
             models.Index(name="assignment_held", fields=["annotator"], condition=Q(state="leased")),
-            models.Index(name="assignment_mine", fields=["annotator", "-leased_at"]),
         ]
 
     def __str__(self) -> str:
