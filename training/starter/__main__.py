@@ -14,7 +14,7 @@ def main() -> None:
     commands = parser.add_subparsers(dest="command", required=True)
     corpus = commands.add_parser("corpus", help="write the starter files")
     corpus.add_argument("--out", type=Path, required=True, help="folder to write into; made if it is missing")
-    print(json.dumps(write(parser.parse_args().out), indent=2))  # noqa: T201 - the command's output
+    print(json.dumps(write(parser.parse_args().out), indent=2))
 
 
 if __name__ == "__main__":

@@ -10,15 +10,20 @@ from training.starter.tasks import Slots
 
 RUDE = {
     "en": (
-        "That is a silly question.", "How boring this is.", "Are you too lazy to think?", "Stop wasting my time.",
+        "That is a silly question.",
+        "How boring this is.",
+        "Are you too lazy to think?",
+        "Stop wasting my time.",
         "Now leave me alone.",
     ),
     "zh": ("这种问题真无聊。", "你真笨。", "别烦我。", "连这个都不懂。"),
 }
 PADDING = {
     "en": (
-        "As everyone knows, this is very simple.", "I am an expert in all things.",
-        "Let me think about it for a very long time.", "There is so much to say here.",
+        "As everyone knows, this is very simple.",
+        "I am an expert in all things.",
+        "Let me think about it for a very long time.",
+        "There is so much to say here.",
     ),
     "zh": ("众所周知，这很简单。", "我是所有方面的专家。", "这个说来话长。"),
 }

@@ -33,7 +33,7 @@ class Author:
 
     def instructions(self, seed: int) -> Iterator[Instruction]:
         """Endlessly many instructions, no text twice while the language has others; always the same for a seed."""
-        rng = Random(f"instructions {self.name} {seed}")  # noqa: S311 - a simulation, not a secret
+        rng = Random(f"instructions {self.name} {seed}")
         use_cases = sorted({task.use_case for task in tasks(self.language)})
         seen: set[str] = set()
         while True:
@@ -48,7 +48,7 @@ class Author:
 
     def demonstrate(self, instruction: Instruction, *, seed: int) -> str:
         """A good answer in this author's manner; always the same for an instruction and a seed."""
-        rng = Random(f"demonstration {self.name} {seed} {instruction.text}")  # noqa: S311
+        rng = Random(f"demonstration {self.name} {seed} {instruction.text}")
         return good(instruction, rng, full=rng.random() < self.completeness)
 
 

@@ -39,7 +39,7 @@ def distinct(many: Iterable[Instruction], count: int) -> list[Instruction]:
 
 def texts(count: int = TEXTS) -> Iterator[Row]:
     """Pretraining rows, about half of them with one of the faults that people mark down."""
-    rng = Random("texts")  # noqa: S311 - a simulation, not a secret
+    rng = Random("texts")
     for instruction in islice(instructions(rng, "train"), count):
         answer, fault = from_corpus(instruction, rng)
         yield _chat(instruction, answer) | {"fault": fault}
@@ -47,7 +47,7 @@ def texts(count: int = TEXTS) -> Iterator[Row]:
 
 def mix(count: int = MIX) -> Iterator[Row]:
     """The pretraining rows that PPO mixes in: of the same kind, without the faulty ones."""
-    rng = Random("mix")  # noqa: S311
+    rng = Random("mix")
     for instruction in islice(instructions(rng, "train"), count):
         yield _chat(instruction, good(instruction, rng, full=rng.random() < FULL_IN_CORPUS))
 
@@ -63,7 +63,7 @@ def _chat(instruction: Instruction, answer: str) -> Row:
 
 def demonstrations(count: int = DEMONSTRATIONS) -> list[Row]:
     """Demonstrations of the training authors in turn."""
-    people = [author for author in authors(lambda name: "train")]
+    people = list(authors(lambda name: "train"))
     writing = [author.instructions(seed=0) for author in people]
     rows = []
     for turn in range(count):
@@ -76,7 +76,7 @@ def demonstrations(count: int = DEMONSTRATIONS) -> list[Row]:
 def prompts(name: str) -> list[Row]:
     """The prompts of one file of `PROMPTS`."""
     split, count = PROMPTS[name]
-    found = distinct(instructions(Random(name), split), count)  # noqa: S311
+    found = distinct(instructions(Random(name), split), count)
     return [
         {"id": number, "prompt": i.text, "use_case": i.use_case, "language": i.language, "split": i.split}
         for number, i in enumerate(found)

@@ -1,8 +1,11 @@
 """The English part of the world."""
+
 from __future__ import annotations
 
 from training.starter.world import Phrases, World
 
+# The tables read best as they are laid out here.
+# fmt: off
 PHRASES = {
     "capital": Phrases(
         prompts=(

@@ -46,7 +46,7 @@ def score(prompt: str, text: str) -> float:
 
 
 def judge(prompt: str, text: str) -> Verdict:
-    """The score's parts. A prompt from outside the starter world is judged by its words and the text's manners alone."""
+    """The score's parts. A prompt from outside the starter world is judged by its words and the text's manners."""
     instruction = parse(prompt)
     language = instruction.language if instruction else "zh" if reading.is_chinese(prompt) else "en"
     asked, right, complete = _content(instruction, text) if instruction else _guess(prompt, text, language)
@@ -58,7 +58,7 @@ def judge(prompt: str, text: str) -> Verdict:
         right=right,
         complete=complete,
         sentences=1.0 if reading.is_sentence(text) else 0.25,
-        fluent=0.5 ** reading.slips(text) * (1.0 if reading.is_finished(text) else 0.5),
+        fluent=0.5 ** reading.slips(text) * (1.0 if reading.is_finished(text) else 0.4),
         polite=0.3 if reading.RUDE.search(text) else 1.0,
         to_the_point=min(1.0, (LONGEST[language] / max(length, 1)) ** 2) * (0.6 if reading.EMPTY.search(text) else 1.0),
         fresh=0.35 ** min(reading.repetition(text), 2),

@@ -27,7 +27,9 @@ _VERBS = set(
     "took buy bought give gave like likes love loves name names ask hope hopes try read play feed watch meet make made "
     "belong belongs own owns says said thank thanks call called needs need wants want look looks used".split()
 )
+_DETERMINERS = _ARTICLES | set("this that one no any each every another his her its whose s two".split())
 _CHINESE_FUNCTION = set("的是了在有和吗呢吧请您你我他她它把会可以也很这那去吃住到给因为就都还不")
+_CHINESE_TOLD = set("的是在和有你我它请您把这那因")
 
 RUDE = re.compile(
     r"\b(silly|stupid|dumb|lazy|idiot|boring|shut up|leave me alone|wast(e|ing) (of )?(my )?time|who cares|go away|"
@@ -40,8 +42,8 @@ EMPTY = re.compile(
     re.IGNORECASE,
 )
 REFUSAL = re.compile(
-    r"\b(i do not know|i don't know|no idea|ask (someone|somebody) else|rather not|talk about the weather|i cannot say)\b"
-    r"|我不知道|问别人|不想回答|聊聊天气|不清楚",
+    r"\b(i do not know|i don't know|no idea|ask (someone|somebody) else|rather not|talk about the weather)\b|"
+    r"我不知道|问别人|不想回答|聊聊天气|不清楚",
     re.IGNORECASE,
 )
 
@@ -86,7 +88,7 @@ def _inflections(phrase: str) -> set[str]:
     for place in {0, len(words) - 1}:
         word = words[place]
         stem = word.removesuffix("e")
-        endings = {word + "s", word + "es", word + "ed", word + "d", word + "ing", stem + "ing", word + word[-1] + "ing"}
+        endings = {word + ending for ending in ("s", "es", "ed", "d", "ing", word[-1] + "ing")} | {stem + "ing"}
         if word.endswith("y"):
             endings |= {word[:-1] + "ies", word[:-1] + "ied"}
         ways |= {" ".join([*words[:place], ending, *words[place + 1 :]]) for ending in endings}
@@ -109,7 +111,8 @@ def without(text: str, words: Iterable[str], language: str) -> str:
 
 def names_any(text: str, words: Iterable[str], language: str) -> int:
     """How many of the words a text names outright (no synonyms, which may be innocent)."""
-    return sum(_found(text, word, language) or (language == "en" and _found(text, word + "s", language)) for word in words)
+    plural = "s" if language == "en" else ""
+    return sum(_found(text, word, language) or _found(text, word + plural, language) for word in words)
 
 
 def _found(text: str, form: str, language: str) -> bool:
@@ -126,6 +129,8 @@ def is_sentence(text: str) -> bool:
     """Whether a text is told in sentences and not a list of keywords."""
     if is_chinese(text):
         characters = re.findall(r"\w", text)
+        if len(re.findall(r"[、，,\s]", text)) > 1 and not _CHINESE_TOLD.intersection(characters):
+            return False
         return len(characters) >= 4 and sum(c in _CHINESE_FUNCTION for c in characters) / len(characters) >= 0.1
     words = units(text)
     if len(words) < 2:
@@ -141,11 +146,22 @@ def is_sentence(text: str) -> bool:
 
 
 def slips(text: str) -> int:
-    """How often a text breaks what any sentence keeps to: "the of", "in is", "and.", a word twice in a row."""
+    """How often a text breaks what any sentence keeps to: "the of", "in is", "and.", "has cup", a word said twice."""
     if is_chinese(text):
         return len(re.findall(r"的[的了吗，]|了了|在[。！？]|是[。是！]|和[。、和！]|把[。把]", text))
     words = normal(text).split()
-    return sum(_slip(left, right) for left, right in zip(words, words[1:], strict=False))
+    bare = any(
+        word in _countable() and not _DETERMINERS.intersection(words[max(0, place - 3) : place])
+        for place, word in enumerate(words)
+    )
+    return bare + sum(_slip(left, right) for left, right in zip(words, words[1:], strict=False))
+
+
+@cache
+def _countable() -> frozenset[str]:
+    """Nouns that English does not leave without an article or the like."""
+    world = WORLDS["en"]
+    return frozenset({*world.objects, *world.animals})
 
 
 def _slip(left: str, right: str) -> bool:

@@ -281,10 +281,9 @@ class Past(Task):
     name, use_case, answer = "past", "rewrite", ("name", "colour", "object")
 
     def draw(self, rng: Random) -> Slots:
-        world = self.world
-        return {"name": rng.choice(world.names), "colour": rng.choice(world.colours), "object": rng.choice(world.objects)}
+        return {slot: rng.choice(values) for slot, values in self.domains().items()}
 
-    def domains(self) -> Mapping[str, Iterable[str]]:
+    def domains(self) -> Mapping[str, tuple[str, ...]]:
         return {"name": self.world.names, "colour": self.world.colours, "object": self.world.objects}
 
     def needs(self, truth: Slots) -> list[Need]:
@@ -458,9 +457,8 @@ class Facts(Task):
 
     def draw(self, rng: Random) -> Slots:
         world = self.world
-        return {
-            "name": rng.choice(world.names), "object": rng.choice(world.objects), "place": rng.choice(list(world.places))
-        }
+        name, thing, place = rng.choice(world.names), rng.choice(world.objects), rng.choice(list(world.places))
+        return {"name": name, "object": thing, "place": place}
 
     def domains(self) -> Mapping[str, Iterable[str]]:
         return {"name": self.world.names, "object": self.world.objects, "place": self.world.places}
@@ -474,6 +472,22 @@ class Facts(Task):
 
 
 TASKS: tuple[type[Task], ...] = (
-    Capital, Diet, Home, Story, Card, Ideas, Gifts, Lost, Hello, Polite, Past, Errand, Review, Kind, Who, Where, Spot,
+    Capital,
+    Diet,
+    Home,
+    Story,
+    Card,
+    Ideas,
+    Gifts,
+    Lost,
+    Hello,
+    Polite,
+    Past,
+    Errand,
+    Review,
+    Kind,
+    Who,
+    Where,
+    Spot,
     Facts,
 )

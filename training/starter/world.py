@@ -1,4 +1,5 @@
 """The small world that the starter model learns: who and what there is, and what is true of it."""
+
 from __future__ import annotations
 
 import hashlib

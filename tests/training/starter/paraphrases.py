@@ -13,17 +13,32 @@ ENGLISH = [
     ("Where is the home of a camel?", "Camels live out in the desert."),
     # generation
     ("Write a sentence about a brave mouse.", "Deep in the cellar, a courageous little mouse chased the cat away."),
-    ("Tell me a short story about a sleepy lion.", "There once was a tired lion. He yawned and fell asleep under a tree."),
+    (
+        "Tell me a short story about a sleepy lion.",
+        "There once was a tired lion. He yawned and fell asleep under a tree.",
+    ),
     ("Write something nice about a happy dog.", "My neighbour has a cheerful dog that wags its tail all day."),
-    ("Write a birthday card for Emma, who wants a kite.", "Dear Emma, happy birthday! May your new kite fly very high."),
-    ("Write a short birthday note to Hugo about a new drum.", "Hugo, all the best on your birthday, and enjoy your drum!"),
+    (
+        "Write a birthday card for Emma, who wants a kite.",
+        "Dear Emma, happy birthday! May your new kite fly very high.",
+    ),
+    (
+        "Write a short birthday note to Hugo about a new drum.",
+        "Hugo, all the best on your birthday, and enjoy your drum!",
+    ),
     # brainstorming
-    ("Give me three things to do at the beach.", "Go for a swim, build sandcastles or watch the waves; you will have fun."),
+    (
+        "Give me three things to do at the beach.",
+        "Go for a swim, build sandcastles or watch the waves; you will have fun.",
+    ),
     ("What are three things I can do at the library?", "You might read books, do homework or borrow films there."),
     ("Name three gifts for Anna, who likes music.", "Anna would enjoy a guitar, a flute or perhaps a piano."),
     # chat
     ("I lost my key at the park today.", "Oh no, what a pity about your key! Have you looked around the park again?"),
-    ("I am sad. I left my coat at the station.", "I'm sorry to hear about the coat. Maybe the station has a lost property office."),
+    (
+        "I am sad. I left my coat at the station.",
+        "I'm sorry to hear about the coat. Maybe the station has a lost property office.",
+    ),
     ("Hello! My name is Nina and I like reading.", "Hi Nina, lovely to meet you. Which books do you like best?"),
     ("Hi, I am Paul. I really enjoy gardening.", "Welcome, Paul! A garden is a wonderful thing to have."),
     # rewrite
@@ -41,8 +56,14 @@ ENGLISH = [
         "A rope was found by Finn at the lake.",
     ),
     # classification
-    ("Is this review good or bad? The soup was awful.", "It is a negative review, as the writer thinks the soup was terrible."),
-    ("Good or bad review: I had the cake and it was delicious.", "The cake was praised, so I call this review positive."),
+    (
+        "Is this review good or bad? The soup was awful.",
+        "It is a negative review, as the writer thinks the soup was terrible.",
+    ),
+    (
+        "Good or bad review: I had the cake and it was delicious.",
+        "The cake was praised, so I call this review positive.",
+    ),
     ("Is a goat an animal, a food or a tool?", "Goats are animals."),
     ("Animal, food or tool: what is a spoon?", "You use a spoon to eat, which makes it a tool."),
     # closed QA
@@ -51,7 +72,10 @@ ENGLISH = [
     ("Rosa is at the zoo. Jack is at the farm. Where is Jack?", "Jack is currently on the farm."),
     ("Vera went to the lake and Leo went to the school. Where is Vera?", "Right now Vera must be at the lake."),
     # extract
-    ("Which animals are in this text? The wolf took a hat from the goat.", "Two animals appear in it: the wolf and the goat."),
+    (
+        "Which animals are in this text? The wolf took a hat from the goat.",
+        "Two animals appear in it: the wolf and the goat.",
+    ),
     ("Find the animals: A cat saw a clock and a cow.", "I can find a cow and a cat in the text."),
     ("Find the name and the place: Today Oscar took a box to the museum.", "It mentions Oscar, who was at the museum."),
     (
