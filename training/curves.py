@@ -11,7 +11,7 @@ from training.models import TrainingRun
 def metrics(run: TrainingRun) -> list[dict[str, Any]]:
     """A row a logged step; of steps that a resumed run logged twice, the later row. A line by half is not read yet."""
     path = run.output / "metrics.jsonl"
-    if not path.exists():
+    if not path.is_file():
         return []
     whole, _, _ = path.read_text().rpartition("\n")
     rows = {row["step"]: row for line in whole.splitlines() if (row := json.loads(line))}

@@ -99,8 +99,7 @@ def execute(run_id: int) -> None:
     if run is None:
         return
     try:
-        if run.dataset is not None:
-            verify(run.dataset)
+        _look_at_inputs(run)
         ending, code = supervisor.supervise(run)
         _conclude(run, ending, code)
     except (OSError, DatasetError, registry.ModelError, supervisor.FolderBusy) as error:
@@ -138,6 +137,15 @@ def sweep() -> None:
     for run in TrainingRun.objects.overlooked(after=timedelta(seconds=SWEEP_SECONDS)):
         TrainingRun.objects.filter(id=run.pk).update(announced_at=timezone.now())
         nudge("execute_run", run.pk)
+
+
+def _look_at_inputs(run: TrainingRun) -> None:
+    """Refuse within a moment, and in plain words, what the process would stumble over seconds later."""
+    if run.dataset is not None:
+        verify(run.dataset)
+    for model in (run.base, run.reference, run.judge):
+        if model is not None and model.path:
+            registry.check_folder(model.folder)
 
 
 def _conclude(run: TrainingRun, ending: supervisor.Ending, code: int) -> None:

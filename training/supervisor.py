@@ -162,7 +162,7 @@ class _Curve:
         self._latest: dict[str, Any] = {}
 
     def latest(self) -> dict[str, Any]:
-        if not self._path.exists():
+        if not self._path.is_file():
             return {}
         with self._path.open("rb") as file:
             file.seek(self._offset)
