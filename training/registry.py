@@ -123,6 +123,15 @@ def lineage(run: TrainingRun) -> dict[str, Any]:
     }
 
 
+def free_name(project: Project, wanted: str, *, run: TrainingRun) -> str:
+    """The name, or where somebody gave it to another model already, the name with the run's number."""
+    taken = (
+        Generator.objects.filter(project=project, name=wanted).exists()
+        or RewardModel.objects.filter(project=project, name=wanted).exists()
+    )
+    return f"{wanted}-{run.pk}" if taken else wanted
+
+
 def check_folder(folder: Path) -> Family:
     """The family of the model in `folder`; raises ModelError unless it is one that a trainer can open."""
     config = _config(folder)

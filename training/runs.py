@@ -213,7 +213,7 @@ def _tell_round(run: TrainingRun) -> None:
 def _enter_products(run: TrainingRun) -> None:
     prefix = f"round-{run.round.number}-" if run.round is not None else ""
     suffix = "" if run.round is not None else f"-{run.pk}"
-    name = f"{prefix}{run.stage.replace('_', '-')}{suffix}"
+    name = registry.free_name(run.project, f"{prefix}{run.stage.replace('_', '-')}{suffix}", run=run)
     match run.stage:
         case Stage.PRETRAIN:
             texts = run.inputs.get("texts", "")

@@ -147,7 +147,9 @@ class TestEnvironment:
         assert passed["HF_TOKEN"] == "for the hub"
         assert passed["PYTHONPATH"] == str(settings.BASE_DIR)
 
-    def test_accelerate_is_used_where_there_are_several_devices(self, lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_accelerate_is_used_where_there_are_several_devices(
+        self, lab: Lab, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         run = make_run(lab)
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
         assert "accelerate.commands.launch" not in commands.command(run, supervisor=1)
