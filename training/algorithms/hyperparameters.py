@@ -291,17 +291,17 @@ STAGES: dict[str, type[Computing]] = {
 }
 
 SHORT = {"max_length": 256, "token_budget": 8192}
-FAST = {"adam_beta2": 0.95, "checkpoint_seconds": 60.0, "dropout": 0.0}
-TINY = {"max_length": 128, "token_budget": 2048, "precision": "fp32", "checkpoint_seconds": 0.0}
+TINY = {"max_length": 128, "token_budget": 2048, "precision": "fp32"}
+TRAINING = {"checkpoint_seconds": 0.0, "dropout": 0.0}
 
 OVERRIDES: dict[str, dict[str, dict[str, Any]]] = {
     "paper": {stage: {} for stage in STAGES},
     # Found by trial on a model of two million weights, two CPU cores and a few dozen demonstrations.
     "starter": {
-        "pretrain": SHORT | FAST | {"learning_rate": 2e-3, "batch_size": 12, "max_steps": 5000, "epochs": 100.0, "log_every": 20},
-        "sft": SHORT | FAST | {"learning_rate": 3e-4, "batch_size": 8, "epochs": 8.0},
-        "reward_model": SHORT | FAST | {"learning_rate": 3e-4, "batch_size": 16, "epochs": 1.0},
-        "ppo": SHORT | FAST | {
+        "pretrain": SHORT | {"learning_rate": 2e-3, "batch_size": 12, "max_steps": 5000, "epochs": 100.0, "log_every": 20},
+        "sft": SHORT | {"dropout": 0.0, "learning_rate": 3e-4, "batch_size": 8, "epochs": 8.0},
+        "reward_model": SHORT | {"learning_rate": 3e-4, "batch_size": 16, "epochs": 1.0},
+        "ppo": SHORT | {
             "learning_rate": 1e-4, "value_learning_rate": 3e-4, "warmup_steps": 10, "total_episodes": 4096,
             "batch_size": 64, "minibatch_size": 64, "num_ppo_epochs": 2, "response_length": 64, "kl_coef": 0.15,
             "missing_eos_penalty": 1.0, "ptx_coef": 0.5, "ptx_batch_size": 16, "ema_decay": 0.0,
@@ -312,13 +312,13 @@ OVERRIDES: dict[str, dict[str, dict[str, Any]]] = {
     },
     # Seconds on a model of a few thousand weights: shows that the parts fit together, not that anything is learnt.
     "test": {
-        "pretrain": TINY | {
+        "pretrain": TINY | TRAINING | {
             "learning_rate": 3e-3, "warmup_steps": 2, "max_steps": 4, "batch_size": 4, "vocab_size": 320, "hidden_size": 32,
             "num_layers": 2, "num_heads": 2, "intermediate_size": 48, "max_position_embeddings": 128,
         },
-        "sft": TINY | {"learning_rate": 3e-3, "batch_size": 4, "epochs": 2.0, "dropout": 0.0},
-        "reward_model": TINY | {"learning_rate": 3e-3, "batch_size": 4},
-        "ppo": TINY | {
+        "sft": TINY | TRAINING | {"learning_rate": 3e-3, "batch_size": 4, "epochs": 2.0, "dropout": 0.0},
+        "reward_model": TINY | TRAINING | {"learning_rate": 3e-3, "batch_size": 4},
+        "ppo": TINY | TRAINING | {
             "learning_rate": 1e-3, "value_learning_rate": 3e-3, "warmup_steps": 0, "total_episodes": 24, "batch_size": 8,
             "minibatch_size": 4, "num_ppo_epochs": 2, "response_length": 8, "ptx_coef": 0.5, "ptx_batch_size": 4,
             "fixed_samples": 2, "fixed_samples_every": 2,

@@ -17,6 +17,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoTokenizer
 
+from training.algorithms import attention
 from training.algorithms.data import Batch, Encoder, Row, Tokenizer, collate
 from training.algorithms.errors import InputError
 from training.algorithms.optimisation import device
@@ -32,6 +33,7 @@ class Network(nn.Module):
 
     def __init__(self, model: Any, tokenizer: Tokenizer) -> None:
         super().__init__()
+        attention.use_it(model)
         self.model = model
         self.tokenizer = tokenizer
         self.seq2seq = bool(model.config.is_encoder_decoder)

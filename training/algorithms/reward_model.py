@@ -41,7 +41,10 @@ def read_rankings(path: Path, encoder: Encoder) -> list[Ranking]:
     rankings = []
     for line in data.read_rows(path, data.ranking_problem):
         prompt = encoder.prompt(line["prompt"])
-        rows = [Row(prompt, encoder.completion(each["text"])) for each in line["completions"]]
+        rows = [
+            Row(prompt, encoder.completion(each["text"], ended=each.get("finished") is not False))
+            for each in line["completions"]
+        ]
         rankings.append(Ranking(rows, [float(each["rank"]) for each in line["completions"]]))
     return rankings
 

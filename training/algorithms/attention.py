@@ -1,0 +1,42 @@
+"""Attention in fp32 under bf16 autocast on processors.
+
+There the bf16 backward of `scaled_dot_product_attention` takes three times what fp32 takes (measured with torch 2.13 on
+AVX-512, 12 × 20 and 64 × 60 tokens), which is more than bf16 saves in all the products around it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import AttentionInterface, AttentionMaskInterface
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
+from transformers.masking_utils import sdpa_mask
+
+NAME = "sdpa_in_fp32"
+
+
+def attention(
+    module: torch.nn.Module, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None, **options: Any
+) -> tuple[Tensor, None]:
+    """sdpa, in fp32 where gradients will flow. query, key, value: (B, heads, T, width) → (B, T, heads, width)."""
+    if not (torch.is_grad_enabled() and query.dtype == torch.bfloat16):
+        return sdpa_attention_forward(module, query, key, value, attention_mask, **options)  # type: ignore[no-any-return]
+    if attention_mask is not None and attention_mask.is_floating_point():
+        attention_mask = attention_mask.float()
+    if (bias := options.get("position_bias")) is not None:
+        options["position_bias"] = bias.float()
+    with torch.autocast(query.device.type, enabled=False):
+        output, _ = sdpa_attention_forward(module, query.float(), key.float(), value.float(), attention_mask, **options)
+    return output.to(query.dtype), None
+
+
+def use_it(model: Any) -> None:
+    """Let the model attend through `attention`, where it would use sdpa on a processor."""
+    if model.device.type == "cpu" and model.config._attn_implementation == "sdpa":
+        model.set_attn_implementation(NAME)
+
+
+AttentionInterface.register(NAME, attention)
+AttentionMaskInterface.register(NAME, sdpa_mask)
