@@ -1,0 +1,36 @@
+"""axe finds nothing on the annotation pages, in either theme and language."""
+
+from __future__ import annotations
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page
+
+from annotation.models import ItemKind
+from tests.browser.annotation.conftest import SignIn
+from tests.world import World, make_prompt, make_ranking_item, taken
+
+PROJECT = "/projects/capitals/"
+
+
+def faults(page: Page, path: str) -> list[str]:
+    page.goto(path)
+    page.evaluate("for (const details of document.querySelectorAll('.flags, .guidelines details')) details.open = true")
+    found = Axe().run(page).response["violations"]
+    return [f"{path}: {fault['id']} at {fault['nodes'][0]['target']}" for fault in found]
+
+
+@pytest.mark.parametrize(("dark", "language"), [(False, "en"), (True, "zh-hans")])
+def test_axe_finds_no_fault(world: World, sign_in: SignIn, *, dark: bool, language: str) -> None:
+    type(world.project).objects.update(instructions_wanted=9, demonstrations_per_prompt=1)
+    world.project.refresh_from_db()
+    make_ranking_item(world.project, prompt=make_prompt(world.project, "# A title\n\n- a\n- list"))
+    pieces = [f"/assignments/{taken(world.project, world.alice, kind).pk}/" for kind in ItemKind]
+    found: list[str] = []
+    page = sign_in(world.alice, dark=dark, language=language)
+    for path in ("/", PROJECT, f"{PROJECT}work/", f"{PROJECT}work/?nothing", "/account/tokens/", *pieces):
+        found += faults(page, path)
+    page = sign_in(world.ada, dark=dark, language=language)
+    for path in (PROJECT, f"{PROJECT}export/", f"{PROJECT}import/", f"{PROJECT}members/"):
+        found += faults(page, path)
+    assert found == []
