@@ -13,12 +13,13 @@ from enum import Enum, auto
 from typing import Any
 from uuid import UUID
 
-from django.db import IntegrityError, connection, transaction
+from django.db import DatabaseError, connection, transaction
 from django.db.models import Exists, Min, OuterRef
 from django.db.models.functions import Now
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
+from psycopg.errors import DeadlockDetected, UniqueViolation
 
 from annotation.models import Assignment, AssignmentState, Item, ItemKind, Membership, Project, Role, SkipReason, User
 
@@ -84,6 +85,9 @@ with held as (
 )
 select id from held union all select id from resumed union all select id from leased
 """
+
+# The same, but waiting for pieces that others are locking: they may leave slots of them free.
+TAKE_PATIENTLY = TAKE.replace("for update skip locked", "for update")
 
 # Instruction pieces are made for the person who asks. Callers hold the project's advisory lock, so that pieces in work
 # and prompts together do not pass the number wanted.
@@ -164,22 +168,23 @@ def take(project: Project, annotator: User, *, kinds: Sequence[ItemKind] | None 
         "project": project.pk, "annotator": annotator.pk, "languages": project.languages,
         "kinds": [str(kind) for kind in wanted], "lease": timedelta(minutes=project.lease_minutes),
     }  # fmt: skip
-    found = _lease(asked)
+    found = _lease(TAKE, asked)
     if found is None and ItemKind.INSTRUCTION in wanted and project.instructions_wanted:
         found = _make_instruction(asked | {"wanted": project.instructions_wanted, "language": project.languages[0]})
-    if found is None and release_expired():
-        found = _lease(asked)
+    if found is None:
+        release_expired()
+        found = _lease(TAKE_PATIENTLY, asked)
     return None if found is None else Assignment.objects.whole().get(pk=found)
 
 
-def _lease(asked: dict[str, Any]) -> int | None:
+def _lease(statement: str, asked: dict[str, Any]) -> int | None:
     """Two requests of one person at once may choose the same piece: one has it, the other looks again."""
     for attempt in range(1, ATTEMPTS + 1):
         try:
             with transaction.atomic() if connection.in_atomic_block else nullcontext():
-                return _scalar(TAKE, asked)
-        except IntegrityError:
-            if attempt == ATTEMPTS:
+                return _scalar(statement, asked)
+        except DatabaseError as error:
+            if attempt == ATTEMPTS or not isinstance(error.__cause__, (UniqueViolation, DeadlockDetected)):
                 raise
     raise AssertionError("unreachable")
 

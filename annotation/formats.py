@@ -126,20 +126,18 @@ def _read_csv(file: IO[bytes]) -> Iterator[tuple[int, Row | UnreadableRow]]:
     csv.field_size_limit(LONGEST_LINE)
     text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
     reader = csv.DictReader(text, restkey="", strict=True)
+    number = 1
     try:
-        while True:
+        while reader.fieldnames:
             number = reader.line_num + 1
-            try:
-                cells = next(reader)
-            except StopIteration:
+            cells = next(reader, None)
+            if cells is None:
                 return
-            except UnicodeDecodeError:
-                yield number, UnreadableRow(_("The file is not UTF-8; the rest of it was not read."))
-                return
-            except csv.Error as error:
-                yield number, UnreadableRow(_("The line is not CSV: %(error)s.") % {"error": error})
-                return
-            yield max(number, 2), _uncelled(cells)
+            yield number, _uncelled(cells)
+    except UnicodeDecodeError:
+        yield number, UnreadableRow(_("The file is not UTF-8; the rest of it was not read."))
+    except csv.Error as error:
+        yield number, UnreadableRow(_("The line is not CSV: %(error)s.") % {"error": error})
     finally:
         text.detach()
 

@@ -1,0 +1,159 @@
+"""Many people at once, on connections of their own, against the real database."""
+
+from __future__ import annotations
+
+import random
+import uuid
+from collections import Counter
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from threading import Barrier
+from typing import TypeVar
+
+import pytest
+from django.db import connection
+from django.utils import timezone
+
+from annotation import assignment as leases
+from annotation.collection import Refused
+from annotation.models import (
+    Assignment,
+    AssignmentState,
+    Item,
+    Project,
+    Prompt,
+    Ranking,
+    Role,
+    SkipReason,
+    User,
+    Wording,
+)
+from tests.world import make_person, make_project, make_prompt, make_ranking_item, rank
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+PEOPLE = 16
+
+Argument = TypeVar("Argument")
+Result = TypeVar("Result")
+
+
+def at_once(work: Callable[[Argument], Result], arguments: Iterable[Argument]) -> list[Result]:
+    """Each call in a thread with a connection of its own, all let go at the same moment."""
+    todo = list(arguments)
+    barrier = Barrier(len(todo))
+
+    def run(argument: Argument) -> Result:
+        try:
+            connection.ensure_connection()
+            barrier.wait()
+            return work(argument)
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(len(todo)) as threads:
+        return list(threads.map(run, todo))
+
+
+@pytest.fixture
+def project() -> Project:
+    return make_project(name="Rush", slug="rush", demonstrations_per_prompt=0)
+
+
+@pytest.fixture
+def people(project: Project) -> list[User]:
+    return [make_person(f"person-{number}", project, Role.ANNOTATOR) for number in range(PEOPLE)]
+
+
+def slots_add_up() -> None:
+    """Every slot of every item is open or held by one live assignment; nothing is lost and nothing is double."""
+    for item in Item.objects.all():
+        live = item.assignments.live().values_list("slot", flat=True)
+        assert sorted([*item.open_slots, *live]) == list(range(1, item.overlap + 1)), item
+
+
+@pytest.mark.parametrize("overlap", [1, 3])
+def test_sixteen_who_ask_at_once_never_exceed_the_overlap(project: Project, people: list[User], overlap: int) -> None:
+    for _number in range(PEOPLE // overlap + 1):
+        make_ranking_item(project, overlap=overlap)
+    taken = at_once(lambda person: leases.take(project, person), people)
+    assert all(taken)
+    holders = Counter(assignment.item_id for assignment in taken if assignment)
+    assert max(holders.values()) <= overlap
+    slots_add_up()
+
+
+def test_one_piece_goes_to_one_of_sixteen(project: Project, people: list[User]) -> None:
+    make_ranking_item(project)
+    taken = at_once(lambda person: leases.take(project, person), people)
+    assert len([assignment for assignment in taken if assignment]) == 1
+
+
+def test_one_person_who_asks_sixteen_times_at_once_never_has_a_piece_twice(
+    project: Project, people: list[User]
+) -> None:
+    for _number in range(3):
+        make_ranking_item(project, overlap=3)
+    taken = at_once(lambda _number: leases.take(project, people[0]), range(PEOPLE))
+    assert all(taken)
+    slots_add_up()
+
+
+def test_a_submit_sent_eight_times_at_once_counts_once(project: Project, people: list[User]) -> None:
+    make_ranking_item(project)
+    assignment = leases.take(project, people[0])
+    assert assignment is not None
+    key = uuid.uuid4()
+    records = at_once(lambda _number: rank(assignment, client_key=key).pk, range(8))
+    assert len(set(records)) == 1
+    assert Ranking.objects.count() == 1
+
+
+def test_no_more_instructions_are_asked_for_than_wanted(project: Project, people: list[User]) -> None:
+    project.instructions_wanted = 5
+    taken = at_once(lambda person: leases.take(project, person), people)
+    assert len([assignment for assignment in taken if assignment]) == 5
+
+
+def test_equal_texts_of_sixteen_authors_share_one_split(project: Project, people: list[User]) -> None:
+    at_once(lambda person: make_prompt(project, "Is it raining?", author=person), people)
+    assert Prompt.objects.count() == PEOPLE
+    assert Wording.objects.count() == 1
+    assert len(set(Prompt.objects.values_list("split", "pool"))) == 1
+
+
+def test_an_hour_in_a_busy_project_loses_nothing(project: Project, people: list[User]) -> None:
+    """Everybody takes, submits, skips, doubles clicks and lets leases run out, while the sweep runs all the time."""
+    for number in range(40):
+        make_ranking_item(project, overlap=1 + number % 3)
+
+    def day(person: User) -> int:
+        dice, submitted = random.Random(person.pk), 0
+        for _piece in range(12):
+            assignment = leases.take(project, person)
+            if assignment is None:
+                break
+            fate = dice.random()
+            if fate < 0.15:
+                leases.skip(assignment, reason=SkipReason.OTHER)
+            elif fate < 0.3:
+                past = timezone.now() - timedelta(seconds=1)
+                Assignment.objects.filter(pk=assignment.pk, state="leased").update(lease_expires_at=past)
+                leases.release_expired()
+            else:
+                key = uuid.uuid4()
+                submitted += 1
+                try:
+                    rank(assignment, client_key=key)
+                    rank(assignment, client_key=key)
+                except Refused:
+                    submitted -= 1
+        return submitted
+
+    submitted = sum(at_once(day, people))
+    slots_add_up()
+    assert Ranking.objects.count() == submitted
+    assert Assignment.objects.filter(state=AssignmentState.SUBMITTED).count() == submitted
+    for item in Item.objects.all():
+        assert item.assignments.filter(state=AssignmentState.SUBMITTED).count() <= item.overlap
