@@ -26,6 +26,13 @@ PUBLISH = [
     ("auto", gettext_lazy("at once: sample outputs and put them in the ranking queue")),
     ("manual", gettext_lazy("wait until somebody has looked and presses Publish")),
 ]
+ABOUT = {
+    Stage.SFT: gettext_lazy("learns from people's answers"),
+    Stage.REWARD_MODEL: gettext_lazy("learns from people's rankings which outputs they prefer"),
+    Stage.PPO: gettext_lazy("practises against the reward model, kept near the fine-tuned model"),
+    Stage.EVALUATE: gettext_lazy("measures both on what no training has seen"),
+    Stage.SAMPLE: gettext_lazy("lets the new policy answer prompts for the ranking queue"),
+}
 BY_THE_ROUND = {"seed"}  # one for all stages, so not asked again for each
 LOOKED_AT_FIRST = ("learning_rate", "batch_size", "epochs")
 SETTABLE = (Stage.SFT, Stage.REWARD_MODEL, Stage.PPO, Stage.EVALUATE, Stage.SAMPLE)
@@ -36,7 +43,7 @@ class StageFields:
     """The settings of one stage: those to look at first, and the rest."""
 
     stage: Stage
-    about: str
+    about: Any
     first: list[forms.BoundField]
     further: list[forms.BoundField]
 
@@ -91,8 +98,7 @@ class StartForm(forms.Form):
             bound = {setting.name: self[f"{stage}__{setting.name}"] for setting in _settings(stage)}
             first = [name for name in dict.fromkeys((*LOOKED_AT_FIRST, *kind.__annotations__)) if name in bound]
             further = [name for name in bound if name not in first]
-            about = gettext(" ".join((kind.__doc__ or "").split()))
-            yield StageFields(stage, about, [bound[name] for name in first], [bound[name] for name in further])
+            yield StageFields(stage, ABOUT[stage], [bound[name] for name in first], [bound[name] for name in further])
 
     def options(self) -> dict[str, Any]:
         """What `rounds.start` takes; a setting that was left empty is not in it."""
@@ -166,7 +172,8 @@ def _settings(stage: Stage) -> list[dataclasses.Field[Any]]:
 def _field(setting: dataclasses.Field[Any]) -> forms.Field:
     """A form field for a hyperparameter, with its bounds; the keys of a mathematical setting are not translated."""
     known, default = setting.metadata, setting.default
-    common: dict[str, Any] = {"label": setting.name, "required": False, "help_text": gettext(known["help"])}
+    about: str = known["help"]
+    common: dict[str, Any] = {"label": setting.name, "required": False, "help_text": gettext(about)}
     if known["choices"] or isinstance(default, bool):
         named = [(choice, choice) for choice in known["choices"]] or [
             ("true", gettext("yes")),

@@ -51,10 +51,15 @@ def settings_of(run: TrainingRun) -> list[dict[str, Any]]:
             "name": name,
             "value": value,
             "paper": known[name].default if name in known else None,
-            "help": _(known[name].metadata["help"]) if name in known else "",
+            "help": _explained(known[name]) if name in known else "",
         }
         for name, value in run.hyperparameters.items()
     ]
+
+
+def _explained(setting: dataclasses.Field[Any]) -> str:
+    about: str = setting.metadata["help"]
+    return _(about)
 
 
 def command_of(run: TrainingRun) -> str:
