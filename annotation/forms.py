@@ -6,7 +6,6 @@ from typing import Any
 
 from django import forms
 from django.db.models import TextChoices
-from django.utils.functional import lazy
 from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -17,12 +16,10 @@ from annotation.models import Assignment, ItemKind, Project, PromptKind, Role, U
 from annotation.models.texts import Message
 from annotation.templatetags.plumbline import language_name
 
-capitalised_lazily = lazy(lambda label: capfirst(str(label)), str)
-
 
 def capitalised(choices: type[TextChoices]) -> list[tuple[str, Any]]:
     """The choices as they stand at the head of a line; the labels are translated when they are shown."""
-    return [(value, capitalised_lazily(label)) for value, label in choices.choices]
+    return [(value, capfirst(label)) for value, label in choices.choices]
 
 
 KIND_LABELS = {

@@ -41,7 +41,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         if options["check"]:
-            return self.check()
+            return self.complain()
         for path in catalogues():
             catalogue = read(path)
             made = catalogue.creation_date
@@ -53,7 +53,7 @@ class Command(BaseCommand):
             left = len(list(missing(catalogue)))
             self.stdout.write(f"{path.parent.parent.name}: {len(catalogue)} texts, {left} to translate")
 
-    def check(self) -> None:
+    def complain(self) -> None:
         found = collected()
         faults = [fault for path in catalogues() for fault in faults_of(read(path), found)]
         if faults:
