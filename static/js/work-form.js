@@ -1,7 +1,7 @@
 // <work-form> wraps the form of a piece of work: keeps a draft on the server while one types, keeps the lease alive,
 // counts characters against the server's limit, and submits on Ctrl+Enter, once. Without it the form works as it is.
 import { announce } from "plumbline/announce";
-import { post } from "plumbline/post";
+import { csrfToken, post } from "plumbline/post";
 
 const QUIET_MS = 800;
 const RETRY_MS = 5000;
@@ -46,6 +46,7 @@ class WorkForm extends HTMLElement {
     clearTimeout(this.timer);
     this.timer = null;
     this.noteTime();
+    this.form.elements.csrfmiddlewaretoken.value = csrfToken();
   }
 
   noteTime() {
@@ -76,7 +77,8 @@ class WorkForm extends HTMLElement {
     if (this.submitted) return;
     if (answer?.ok) return this.say(this.dataset.saySaved);
     if (answer?.status === 409) return this.say((await answer.json()).refused, { aloud: true });
-    this.say(this.dataset.sayUnsaved, { aloud: true });
+    const signedOut = answer?.type === "opaqueredirect";
+    this.say(signedOut ? this.dataset.saySignedOut : this.dataset.sayUnsaved, { aloud: true });
     if (!this.timer) this.saveSoon(RETRY_MS);
   }
 

@@ -8,7 +8,7 @@ from playwright.sync_api import Page, expect
 
 from annotation.models import Assignment, Demonstration, ItemKind, Prompt, Ranking
 from tests.browser.annotation.conftest import SignIn
-from tests.world import World, make_prompt, make_ranking_item
+from tests.world import PASSWORD, World, make_prompt, make_ranking_item
 
 ASSIGNMENT = re.compile(r"/assignments/\d+/$")
 
@@ -186,3 +186,23 @@ def test_a_skipped_piece_leads_to_the_next(world: World, sign_in: SignIn) -> Non
     page.get_by_role("button", name="Not my field").click()
     expect(page.get_by_text("Skipped.")).to_be_visible()
     assert Assignment.objects.get(state="skipped").skip_reason == "not_my_field"
+
+
+def test_signing_out_elsewhere_loses_nothing(world: World, sign_in: SignIn) -> None:
+    type(world.project).objects.update(demonstrations_per_prompt=1)
+    world.project.refresh_from_db()
+    make_prompt(world.project)
+    page = sign_in(world.alice)
+    start(page, ItemKind.DEMONSTRATION)
+    page.context.clear_cookies(name="sessionid")
+    page.get_by_label("Your answer").fill("Paris, of course.")
+    expect(page.get_by_text("Not saved: you are signed out.").first).to_be_visible()
+    other = page.context.new_page()
+    other.goto("/account/login/")
+    other.get_by_label("User name").fill("alice")
+    other.get_by_label("Password").fill(PASSWORD)
+    other.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_text("Draft saved")).to_be_visible(timeout=15_000)
+    page.get_by_role("button", name="Submit").click()
+    expect(page.get_by_text("Saved.")).to_be_visible()
+    assert Demonstration.objects.get().text == "Paris, of course."
