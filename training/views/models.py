@@ -38,7 +38,7 @@ def index(request: SignedInRequest, project: Project) -> HttpResponse:
 
 
 def _current(project: Project) -> Policy | None:
-    return Policy.objects.published().filter(project=project).order_by("-published_at").first()
+    return Policy.objects.published().filter(project=project).order_by("-published_at", "-pk").first()
 
 
 @row_page(Policy, "GET")
