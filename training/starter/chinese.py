@@ -11,37 +11,37 @@ PHRASES = {
         prompts=("{country}的首都是哪里？", "请告诉我{country}的首都。", "哪个城市是{country}的首都？"),
         plain=("{country}的首都是{city}。", "{city}是{country}的首都。"),
         detail=("它在{continent}。", "这个城市位于{continent}。"),
-        curt=("{city}。",),
+        curt=("答：{city}。",),
     ),
     "diet": Phrases(
         prompts=("{animal}吃什么？", "请问{animal}喜欢吃什么？", "{animal}的食物是什么？"),
         plain=("{animal}吃{food}。", "{animal}喜欢吃{food}。"),
         detail=("它住在{home}。", "它的家在{home}。"),
-        curt=("{food}。",),
+        curt=("答：{food}。",),
     ),
     "story": Phrases(
         prompts=("写一句关于{look}的{animal}的话。", "请写一个{look}的{animal}的小故事。"),
         plain=("{look}的{animal}在{place}{deed}。", "一只{look}的{animal}早上在{place}{deed}。"),
         detail=("它很开心。", "后来它回家睡觉了。"),
-        curt=("{animal}。",),
+        curt=("答：{animal}。",),
     ),
     "ideas": Phrases(
         prompts=("请说出在{place}可以做的三件事。", "我要去{place}，给我三个主意。"),
         plain=("在{place}你可以{a}、{b}和{c}。", "你可以在{place}{a}、{b}或者{c}。"),
         detail=("祝你玩得开心！", "希望你喜欢那里！"),
-        curt=("{a}、{b}、{c}。",),
+        curt=("答：{a}、{b}、{c}。",),
     ),
     "lost": Phrases(
         prompts=("我今天在{place}丢了{object}。", "真难过，我把{object}忘在{place}了。"),
         plain=("很抱歉听到你丢了{object}。", "你的{object}不见了，我很难过。"),
         detail=("你可以去{place}问一问。", "希望{place}的人能找到它。"),
-        curt=("抱歉。", "{object}。"),
+        curt=("答：抱歉。", "答：{object}。"),
     ),
     "polite": Phrases(
         prompts=("请改得礼貌一些：把{colour}{object}给我！", "礼貌地改写：把{colour}{object}给我！"),
         plain=("请您把{colour}{object}给我，好吗？", "您可以把{colour}{object}给我吗？"),
         detail=("非常感谢！", "谢谢您的帮助！"),
-        curt=("请，{object}。",),
+        curt=("答：请，{object}。",),
     ),
     "errand": Phrases(
         prompts=(
@@ -50,13 +50,13 @@ PHRASES = {
         ),
         plain=("{name}在{place}买了{object}。", "{name}去{place}买了一个{object}。"),
         detail=("{object}是{colour}的。", "那是{colour}{object}。"),
-        curt=("{object}。",),
+        curt=("答：{object}。",),
     ),
     "review": Phrases(
         prompts=("这条评价是好评还是差评？{meal}{taste}。", "好评还是差评：今天的{meal}{taste}。"),
         plain=("这条关于{meal}的评价是{label}。", "对{meal}的评价是{label}。"),
         detail=("因为它说{meal}{taste}。", "原因是{meal}{taste}。"),
-        curt=("{label}。",),
+        curt=("答：{label}。",),
     ),
     "who": Phrases(
         prompts=(
@@ -65,12 +65,12 @@ PHRASES = {
         ),
         plain=("{name}有{asked}。", "{asked}是{name}的。"),
         detail=("这个{asked}是{colour}的。", "它是{colour}的。"),
-        curt=("{name}。",),
+        curt=("答：{name}。",),
     ),
     "spot": Phrases(
         prompts=("找出文中的动物：{a1}从{a2}那里拿了{object}。", "下面有哪些动物？{a1}看到了{object}和{a2}。"),
         plain=("文中的动物是{a1}和{a2}。", "这里有{a1}和{a2}。"),
-        curt=("{a1}、{a2}。",),
+        curt=("答：{a1}、{a2}。",),
     ),
 }
 

@@ -14,9 +14,9 @@ PHRASES = {
             "Which city is the capital of {country}?",
             "Please tell me the capital of {country}.",
         ),
-        plain=("The capital of {country} is {city}.", "{city} is the capital of {country}."),
+        plain=("The capital of {country} is {city}.", "That is {city}, the capital of {country}."),
         detail=("It is a city in {continent}.", "This city lies in {continent}."),
-        curt=("{city}.",),
+        curt=("Answer: {city}.",),
     ),
     "diet": Phrases(
         prompts=(
@@ -26,13 +26,13 @@ PHRASES = {
         ),
         plain=("A {animal} eats {food}.", "A {animal} likes to eat {food}."),
         detail=("It lives {home}.", "Its home is {home}."),
-        curt=("{food}.",),
+        curt=("Answer: {food}.",),
     ),
     "home": Phrases(
         prompts=("Where does a {animal} live?", "Where is the home of a {animal}?", "Tell me where a {animal} lives."),
         plain=("A {animal} lives {home}.", "The home of a {animal} is {home}."),
         detail=("It eats {food}.", "There it can eat {food}."),
-        curt=("{home}.",),
+        curt=("Answer: {home}.",),
     ),
     "story": Phrases(
         prompts=(
@@ -46,7 +46,7 @@ PHRASES = {
             "Once a {look} {animal} {deed} in the morning.",
         ),
         detail=("It was very happy there.", "Then it went home to sleep.", "All its friends were glad."),
-        curt=("{animal}.", "{look}."),
+        curt=("Answer: {animal}.", "Answer: {look}."),
     ),
     "card": Phrases(
         prompts=(
@@ -59,7 +59,7 @@ PHRASES = {
             "Happy birthday to you, {name}! This {object} is for you.",
         ),
         detail=("Have a wonderful day!", "We all wish you a lovely year!"),
-        curt=("{object}.", "Birthday {object}."),
+        curt=("Answer: {object}.", "Answer: birthday {object}."),
     ),
     "ideas": Phrases(
         prompts=(
@@ -72,12 +72,12 @@ PHRASES = {
             "You could {a}, {b} or {c} at the {place}.",
         ),
         detail=("I hope you have a good time!", "Enjoy your day there!"),
-        curt=("{a}, {b}, {c}.",),
+        curt=("Answer: {a}, {b}, {c}.",),
     ),
     "gifts": Phrases(
         prompts=(
             "Name three gifts for {name}, who likes {hobby}.",
-            "{name} loves {hobby}. What are three good gifts?",
+            "What are three good gifts for {name}, who loves {hobby}?",
             "Give me three gift ideas for {name}, a fan of {hobby}.",
         ),
         plain=(
@@ -85,7 +85,7 @@ PHRASES = {
             "Good gifts for {name} are a {a}, a {b} and a {c}.",
         ),
         detail=("They are all useful for {hobby}.", "Each of them goes well with {hobby}."),
-        curt=("{a}, {b}, {c}.",),
+        curt=("Answer: {a}, {b}, {c}.",),
     ),
     "lost": Phrases(
         prompts=(
@@ -95,7 +95,7 @@ PHRASES = {
         ),
         plain=("I am sorry that you lost your {object}.", "I am sorry about your {object}."),
         detail=("You could ask for it at the {place}.", "I hope that someone at the {place} has it."),
-        curt=("Sorry.", "{object}."),
+        curt=("Answer: sorry.", "Answer: {object}."),
     ),
     "hello": Phrases(
         prompts=(
@@ -105,7 +105,7 @@ PHRASES = {
         ),
         plain=("Hello, {name}! It is great that you like {hobby}.", "Nice to meet you, {name}! I like {hobby} too."),
         detail=("How can I help you today?", "What would you like to talk about?"),
-        curt=("Hello.", "{hobby}."),
+        curt=("Answer: hello.", "Answer: {hobby}."),
     ),
     "polite": Phrases(
         prompts=(
@@ -118,7 +118,7 @@ PHRASES = {
             "Would you give me the {colour} {object}, please?",
         ),
         detail=("Thank you very much!", "Thanks for your help!"),
-        curt=("Please, {object}.", "Give {object}, please."),
+        curt=("Answer: {object}, please.",),
     ),
     "past": Phrases(
         prompts=(
@@ -126,8 +126,8 @@ PHRASES = {
             "Rewrite for last year: {name} has a {colour} {object}.",
             "Change to the past: {name} has a {colour} {object}.",
         ),
-        plain=("{name} had a {colour} {object}.",),
-        curt=("had.", "had {object}."),
+        plain=("In the past {name} had a {colour} {object}.", "Back then {name} had a {colour} {object}."),
+        curt=("Answer: had.", "Answer: had {object}."),
     ),
     "errand": Phrases(
         prompts=(
@@ -135,9 +135,9 @@ PHRASES = {
             "Sum this up: {name} was at the {place}. It was late. {name} found a {colour} {object} there.",
             "Give a short summary: {name} walked to the {place}. It was early. {name} got a {colour} {object} there.",
         ),
-        plain=("{name} got a {object} at the {place}.", "At the {place}, {name} got a {object}."),
+        plain=("It is about {name}, who got a {object} at the {place}.", "At the {place}, {name} got a {object}."),
         detail=("The {object} is {colour}.", "It is a {colour} {object}."),
-        curt=("{object}.", "{place}, {object}."),
+        curt=("Answer: {object}.", "Answer: {place}, {object}."),
     ),
     "review": Phrases(
         prompts=(
@@ -147,7 +147,7 @@ PHRASES = {
         ),
         plain=("This review of the {meal} is {label}.", "The review of the {meal} is a {label} one."),
         detail=("It says that the {meal} was {taste}.", "The reason is that it was {taste}."),
-        curt=("{label}.",),
+        curt=("Answer: {label}.",),
     ),
     "kind": Phrases(
         prompts=(
@@ -156,26 +156,26 @@ PHRASES = {
             "Put {thing} in a group: animal, food or tool.",
         ),
         plain=("A {thing} is {kind}.", "I would say that a {thing} is {kind}."),
-        curt=("{kind}.",),
+        curt=("Answer: {kind}.",),
     ),
     "who": Phrases(
         prompts=(
-            "{n1} has a {c1} {o1}. {n2} has a {c2} {o2}. Who has the {asked}?",
-            "{n1} owns a {c1} {o1}, {n2} owns a {c2} {o2}. Who owns the {asked}?",
+            "Listen: {n1} has a {c1} {o1}. {n2} has a {c2} {o2}. Who has the {asked}?",
+            "Here {n1} owns a {c1} {o1}, {n2} owns a {c2} {o2}. Who owns the {asked}?",
             "Read: {n1} has the {c1} {o1} and {n2} has the {c2} {o2}. Who has the {asked}?",
         ),
-        plain=("{name} has the {asked}.", "The {asked} belongs to {name}."),
+        plain=("It is {name} who has the {asked}.", "The {asked} belongs to {name}."),
         detail=("The {asked} is {colour}.", "It is {colour}."),
-        curt=("{name}.",),
+        curt=("Answer: {name}.",),
     ),
     "where": Phrases(
         prompts=(
-            "{n1} is at the {p1}. {n2} is at the {p2}. Where is {asked}?",
-            "{n1} went to the {p1} and {n2} went to the {p2}. Where is {asked}?",
+            "Look: {n1} is at the {p1}. {n2} is at the {p2}. Where is {asked}?",
+            "Today {n1} went to the {p1} and {n2} went to the {p2}. Where is {asked}?",
             "Read: {n1} sits at the {p1}, {n2} sits at the {p2}. Where can I find {asked}?",
         ),
-        plain=("{asked} is at the {place}.", "You can find {asked} at the {place}."),
-        curt=("{place}.",),
+        plain=("Right now {asked} is at the {place}.", "You can find {asked} at the {place}."),
+        curt=("Answer: {place}.",),
     ),
     "spot": Phrases(
         prompts=(
@@ -184,7 +184,7 @@ PHRASES = {
             "List all animals in the text: The {a1} gave the {object} to the {a2}.",
         ),
         plain=("The animals are a {a1} and a {a2}.", "The text is about a {a1} and a {a2}."),
-        curt=("{a1}, {a2}.",),
+        curt=("Answer: {a1}, {a2}.",),
     ),
     "facts": Phrases(
         prompts=(
@@ -196,7 +196,7 @@ PHRASES = {
             "The name is {name} and the place is the {place}.",
             "The text names {name} and the {place}.",
         ),
-        curt=("{name}, {place}.",),
+        curt=("Answer: {name}, {place}.",),
     ),
 }
 

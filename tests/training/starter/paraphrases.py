@@ -67,10 +67,10 @@ ENGLISH = [
     ("Is a goat an animal, a food or a tool?", "Goats are animals."),
     ("Animal, food or tool: what is a spoon?", "You use a spoon to eat, which makes it a tool."),
     # closed QA
-    ("Ben has a red key. Mia has a blue cup. Who has the cup?", "The one who has the cup is Mia."),
-    ("Tina owns a green map, Carl owns a black pen. Who owns the map?", "That green map belongs to Tina."),
-    ("Rosa is at the zoo. Jack is at the farm. Where is Jack?", "Jack is currently on the farm."),
-    ("Vera went to the lake and Leo went to the school. Where is Vera?", "Right now Vera must be at the lake."),
+    ("Listen: Ben has a red key. Mia has a blue cup. Who has the cup?", "The one who has the cup is Mia."),
+    ("Here Tina owns a green map, Carl owns a black pen. Who owns the map?", "That green map belongs to Tina."),
+    ("Look: Rosa is at the zoo. Jack is at the farm. Where is Jack?", "Jack is currently on the farm."),
+    ("Today Vera went to the lake and Leo went to the school. Where is Vera?", "Right now Vera must be at the lake."),
     # extract
     (
         "Which animals are in this text? The wolf took a hat from the goat.",
