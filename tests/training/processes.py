@@ -34,7 +34,21 @@ def environment() -> dict[str, str]:
 @contextmanager
 def worker(*, queues: str = "default,training", threads: int = 2) -> Iterator[subprocess.Popen[bytes]]:
     """A Celery worker as the stack starts it."""
-    command = ["-m", "celery", "-A", "config", "worker", "-Q", queues, "-P", "threads", "-c", str(threads), "-l", "INFO"]
+    command = [
+        "-m",
+        "celery",
+        "-A",
+        "config",
+        "worker",
+        "-Q",
+        queues,
+        "-P",
+        "threads",
+        "-c",
+        str(threads),
+        "-l",
+        "INFO",
+    ]
     log = settings.DATA / "worker.log"
     with log.open("ab") as output:
         process = subprocess.Popen(

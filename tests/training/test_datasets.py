@@ -50,11 +50,19 @@ def test_a_ranking_row_has_every_output_once_with_its_rank(lab: Lab) -> None:
     best = ranking.groups[0][0]
     Ranking.objects.filter(pk=ranking.pk).update(ratings={str(best): 7})
     (row,) = (row for row in rows(freeze(lab.project, user=None), "rankings") if row["prompt"] == prompt.text)
-    assert [(c["text"], c["rank"], c["rating"]) for c in row["completions"]] == [("b", 1, 7), ("a", 2, None), ("c", 2, None)]
+    assert [(c["text"], c["rank"], c["rating"]) for c in row["completions"]] == [
+        ("b", 1, 7),
+        ("a", 2, None),
+        ("c", 2, None),
+    ]
 
 
 def test_a_chat_stays_messages_and_one_text_stays_a_text(lab: Lab) -> None:
-    chat = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}, {"role": "user", "content": "Bye"}]
+    chat = [
+        {"role": "user", "content": "Hi"},
+        {"role": "assistant", "content": "Hello"},
+        {"role": "user", "content": "Bye"},
+    ]
     add_prompts(lab.project, [NewPrompt(chat, split=Split.TEST)])
     prompts = [row["prompt"] for row in rows(freeze(lab.project, user=None), "prompts_held_out")]
     assert chat in prompts
@@ -67,7 +75,9 @@ def test_reward_model_and_ppo_share_no_prompt_and_held_out_ones_are_in_no_traini
     dataset = freeze(lab.project, user=None)
     held_out = texts(dataset, "prompts_held_out")
     assert texts(dataset, "rankings").isdisjoint(texts(dataset, "prompts"))
-    assert held_out.isdisjoint(texts(dataset, "rankings") | texts(dataset, "prompts") | texts(dataset, "demonstrations"))
+    assert held_out.isdisjoint(
+        texts(dataset, "rankings") | texts(dataset, "prompts") | texts(dataset, "demonstrations")
+    )
     assert texts(dataset, "rankings_held_out") | texts(dataset, "demonstrations_held_out") <= held_out
     assert dataset.left_out["rankings"] == {"of prompts kept for PPO": 3}
 
