@@ -166,8 +166,15 @@ def compile_translations(environment: Environment) -> None:
     for source in sorted(ROOT.glob("locale/*/LC_MESSAGES/*.po")):
         compiled = source.with_suffix(".mo")
         if not compiled.exists() or compiled.stat().st_mtime < source.stat().st_mtime:
-            command = [environment.python, "-m", "babel.messages.frontend", "--quiet", "compile"]
-            command += ["--input-file", source, "--output-file", compiled, "--locale", source.parent.parent.name]
+            command = [str(environment.python), "-m", "babel.messages.frontend", "--quiet", "compile"]
+            command += [
+                "--input-file",
+                str(source),
+                "--output-file",
+                str(compiled),
+                "--locale",
+                source.parent.parent.name,
+            ]
             subprocess.run(command, check=True)
 
 
