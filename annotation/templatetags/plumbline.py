@@ -51,11 +51,11 @@ def flag_label(flag: dict[str, str]) -> str:
 @register.inclusion_tag("annotation/project_tabs.html", takes_context=True)
 def project_tabs(context: dict[str, Any], project: Project, current: str) -> dict[str, Any]:
     """The tabs of a project's pages that this person may open; `current` is the URL name of the page shown."""
-    user = context["request"].user
+    roles = access.roles_of(context["request"].user, project)
     return {
         "project": project,
         "current": current,
-        "may_annotate": access.can(user, project, Role.ANNOTATOR),
-        "may_research": access.can(user, project, Role.RESEARCHER),
-        "may_administer": access.can(user, project, Role.ADMIN),
+        "may_annotate": Role.ANNOTATOR in roles,
+        "may_research": Role.RESEARCHER in roles,
+        "may_administer": Role.ADMIN in roles,
     }

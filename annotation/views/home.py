@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
@@ -9,7 +11,7 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST
 
 from annotation import access
-from annotation.models import Project, Role
+from annotation.models import Project, Role, User
 from annotation.progress import progress
 from annotation.views.decorators import SignedInRequest, page, project_page
 from annotation.views.waiting import held_by, waiting
@@ -19,17 +21,20 @@ YEAR = 365 * 24 * 3600
 
 @page("GET")
 def home(request: SignedInRequest) -> HttpResponse:
-    projects = [
-        {
-            "project": project,
-            "roles": [role.label for role in Role if role in access.roles_of(request.user, project)],
-            "may_annotate": access.can(request.user, project, Role.ANNOTATOR),
-            "held": held_by(request.user, project),
-            "waiting": waiting(progress(project)),
-        }
-        for project in Project.objects.visible_to(request.user).active()
-    ]
-    return render(request, "annotation/home.html", {"projects": projects})
+    visible = Project.objects.visible_to(request.user).active()
+    return render(request, "annotation/home.html", {"projects": [entry(request.user, project) for project in visible]})
+
+
+def entry(person: User, project: Project) -> dict[str, Any]:
+    """One project on the page where people land: their roles in it, what they have in hand, what waits."""
+    roles = access.roles_of(person, project)
+    return {
+        "project": project,
+        "roles": [role.label for role in Role if role in roles],
+        "may_annotate": Role.ANNOTATOR in roles,
+        "held": held_by(person, project),
+        "waiting": waiting(progress(project)),
+    }
 
 
 @project_page("GET")
