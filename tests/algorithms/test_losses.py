@@ -146,7 +146,7 @@ def test_whitening_looks_at_the_mask_alone(rows: list[list[tuple[float, float]]]
 @given(st.lists(st.tuples(small, small), min_size=1, max_size=8))
 def test_k3_is_never_negative_and_nothing_where_the_policies_agree(pairs: list[tuple[float, float]]) -> None:
     ours, theirs = torch.tensor(pairs, dtype=torch.float64).T
-    assert (losses.k3(ours, theirs) >= 0).all()
+    assert (losses.k3(ours, theirs) >= -1e-12).all()
     assert not losses.k3(ours, ours).any()
 
 
@@ -182,4 +182,4 @@ def test_an_adaptive_kl_coefficient_moves_towards_its_target_by_little(kl: float
     controller = losses.KLController(0.1, target=6.0, horizon=1000)
     controller.update(kl, episodes=100)
     assert (controller.coef > 0.1) == (kl > 6.0)
-    assert 0.098 <= controller.coef <= 0.102
+    assert 0.0979 < controller.coef < 0.1021

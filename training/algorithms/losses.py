@@ -102,7 +102,7 @@ def k1(logprobs: Tensor, ref_logprobs: Tensor) -> Tensor:
 def k3(logprobs: Tensor, ref_logprobs: Tensor) -> Tensor:
     """(π_ref/π - 1) - log(π_ref/π): unbiased, never negative, less spread (Schulman, Approximating KL divergence)."""
     log_ratio = ref_logprobs - logprobs
-    return log_ratio.exp() - 1 - log_ratio
+    return log_ratio.expm1() - log_ratio
 
 
 def explained_variance(values: Tensor, returns: Tensor) -> Tensor:
