@@ -35,7 +35,7 @@ def devices() -> int:
 
 
 def command(run: TrainingRun, *, supervisor: int) -> list[str]:
-    """Started directly on one device; through accelerate where there are more, or where a configuration for it is set."""
+    """Started directly on one device; through accelerate on several, or where a configuration for it is set."""
     config = env_str("ACCELERATE_CONFIG")
     launcher = [sys.executable, "-m"]
     if config:

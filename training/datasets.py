@@ -213,8 +213,8 @@ def _refuse_if_too_little(files: Mapping[str, Any], needed: Mapping[str, int], l
         if any(counts.values())
     )
     raise DatasetError(
-        _("There is too little to train on: {missing}. Only training prompts count, and rankings only of prompts that feed "
-          "the reward model. {reasons} Collect more, then start a new round.").format(
+        _("There is too little to train on: {missing}. Only training prompts count, and rankings only of prompts that "
+          "feed the reward model. {reasons} Collect more, then start a new round.").format(
             missing="; ".join(missing), reasons=f"({reasons})." if reasons else ""
         )
     )  # fmt: skip

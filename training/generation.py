@@ -21,7 +21,7 @@ HELD_OUT_SHARE = 0.2
 def choose_prompts(
     project: Project, *, count: int, seed: int = 0, held_out_share: float = HELD_OUT_SHARE
 ) -> list[formats.PromptRow]:
-    """Prompts to rank next: those with the fewest rankings first, then by a hash of the text, so that it can be repeated.
+    """Prompts to rank next: those with the fewest rankings first, then by a hash of the text, the same each time.
 
     A share of them is held out, to measure the reward model by. None has outputs that still wait to be ranked, and none
     feeds PPO: rankings of those would train nobody.

@@ -1,4 +1,4 @@
-"""The settings a run gets: a preset of training.algorithms, scaled to the data and the model, with a person's values on top."""
+"""The settings a run gets: a preset of training.algorithms, scaled to data and model, with a person's values on top."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ __all__ = ["AUTO", "PRESETS", "InputError", "chosen_preset", "settle"]
 def settle(
     stage: str, *, preset: str, rows: Rows, policy: Policy | None = None, values: Mapping[str, Any] | None = None
 ) -> Values:
-    """All settings of a stage, checked. `rows` counts a dataset's files. Raises InputError with every problem at once."""
+    """All settings of a stage, checked; `rows` counts a dataset's files. InputError names every problem at once."""
     scaled: Values = {}
     if chosen_preset(preset, policy) == "paper":
         scaled = _fitted(stage, rows, positions=_positions(policy)) if stage in STAGES else {}
@@ -78,7 +78,7 @@ def _fitted_ppo(prompts: int) -> Values:
 
 
 def _positions(policy: Policy | None) -> int:
-    """The longest sequence the model is meant for, by its config; the paper's 2048 where it is not here or does not say."""
+    """The longest sequence the model is meant for, by its config; the paper's 2048 where that does not say."""
     try:
         config = json.loads((policy.folder / "config.json").read_text()) if policy is not None and policy.path else {}
     except (OSError, ValueError):  # the run that opens the model says what is wrong with it

@@ -72,8 +72,9 @@ def register_policy(
                 _("There is a generator named {name} already. Choose another name.").format(name=name)
             ) from None
         policy = Policy.objects.create(
-            project=project, run=run, name=name, family=family or Family.CAUSAL, source=source, path=stored_path(folder),
-            parent=parent, texts=texts or (parent.texts if parent else ""), figures=figures or {}, generator=generator,
+            project=project, run=run, name=name, family=family or Family.CAUSAL, source=source,
+            path=stored_path(folder), parent=parent, texts=texts or (parent.texts if parent else ""),
+            figures=figures or {}, generator=generator,
         )  # fmt: skip
         if run is not None and folder is not None:
             write_lineage(folder, lineage(run))
@@ -139,8 +140,8 @@ def check_folder(folder: Path) -> Family:
     if not weights:
         pickled = [path.name for path in folder.iterdir() if path.suffix in (".bin", ".pt", ".pth", ".ckpt")]
         raise ModelError(
-            _("{folder} holds no *.safetensors (found: {found}). Weights in other formats are never opened, because they may "
-              "run code. Save the model again with save_pretrained(..., safe_serialization=True).").format(
+            _("{folder} holds no *.safetensors (found: {found}). Weights in other formats are never opened, because they "
+              "may run code. Save the model again with save_pretrained(..., safe_serialization=True).").format(
                 folder=folder, found=", ".join(pickled) or "no weights"
             )
         )  # fmt: skip
@@ -187,8 +188,8 @@ def _config(folder: Path) -> dict[str, Any]:
         config = json.loads((folder / "config.json").read_text())
     except FileNotFoundError:
         raise ModelError(
-            _("{folder} holds no config.json, so it is no Hugging Face model folder. Give the folder that save_pretrained "
-              "wrote.").format(folder=folder)
+            _("{folder} holds no config.json, so it is no Hugging Face model folder. Give the folder that "
+              "save_pretrained wrote.").format(folder=folder)
         ) from None  # fmt: skip
     except (OSError, ValueError) as error:
         raise ModelError(_("{folder}/config.json can't be read: {error}").format(folder=folder, error=error)) from error

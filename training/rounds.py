@@ -199,9 +199,8 @@ def _request(round: Round, stage: Stage) -> dict[str, Any] | None:
             if not prompts and not (round.dataset and round.dataset.counts.get("rankings_held_out")):
                 return None
             policy = _policy_of(round, Stage.PPO)
-            return {
-                "dataset": round.dataset, "base": policy, "reference": sft, "judge": reward, "inputs": {"prompts": prompts},
-            }  # fmt: skip
+            inputs = {"prompts": prompts}
+            return {"dataset": round.dataset, "base": policy, "reference": sft, "judge": reward, "inputs": inputs}
         case Stage.SAMPLE:
             seed, count = round.options["seed"] + round.number, round.options["prompts"]
             prompts = generation.choose_prompts(round.project, count=count, seed=seed)
@@ -250,7 +249,7 @@ def _publish_if_automatic(round: Round) -> bool:
 
 
 def _move_on(round: Round, *, work: float = 0.0, **changes: Any) -> bool:
-    """To the next stage, noting how long this one took; False where somebody else was first or the round was cancelled."""
+    """To the next stage, noting how long this one took; False where somebody was first or the round was cancelled."""
     now = timezone.now()
     wall = (now - round.stage_since).total_seconds()
     seconds = {**round.seconds, round.stage: round_seconds(wall)}

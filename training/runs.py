@@ -130,7 +130,7 @@ def fail(run: TrainingRun, reason: str) -> None:
 
 
 def sweep() -> None:
-    """Put right what lost messages and dead workers left: send messages again, take runs over, give up on hopeless ones."""
+    """Put right what lost messages and dead workers left: send again, take over, give up on hopeless runs."""
     for run in TrainingRun.objects.abandoned(after=SILENT_AFTER):
         log.warning("Run %s: no sign of life from %s; taking it over.", run.pk, run.worker)
         _died(run, _("The worker that carried it out ({worker}) fell silent.").format(worker=run.worker))

@@ -1,4 +1,4 @@
-"""A run's process: started apart from the worker, watched through its files, stopped when a person or the worker asks."""
+"""A run's process: apart from the worker, watched through its files, stopped when a person or the worker asks."""
 
 from __future__ import annotations
 
@@ -93,14 +93,14 @@ def _follow(run: TrainingRun, process: subprocess.Popen[bytes]) -> tuple[Ending,
 
 
 def _worker_stops() -> bool:
-    """Seen where the task shares the worker's process (pools threads and solo); a pool of processes has to wait or kill."""
+    """Seen where the task shares the worker's process (pools threads and solo); other pools have to wait or kill."""
     return any(
         asked is not None and asked is not False for asked in (worker_state.should_stop, worker_state.should_terminate)
     )
 
 
 def _report(run: TrainingRun, latest: dict[str, Any]) -> Ending | None:
-    """Write heartbeat and progress to the row; what the row asks of us. A database that is away for a while is waited for."""
+    """Write heartbeat and progress to the row; what the row asks of us. A database that is away is waited for."""
     progress: dict[str, Any] = {"heartbeat_at": timezone.now()}
     if latest:
         progress |= {"step": latest.get("step", 0), "total_steps": latest.get("total_steps", 0), "latest": latest}
@@ -135,7 +135,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 @contextmanager
 def _alone_in(folder: Path) -> Iterator[int]:
-    """A lock on the folder that the process inherits: a trainer whose supervisor was killed keeps it until it is gone."""
+    """A lock on the folder that the process inherits: a trainer whose supervisor was killed keeps it to its end."""
     descriptor = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o600)
     try:
         deadline = time.monotonic() + LOCK_SECONDS

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote
 
@@ -95,7 +96,7 @@ def trainers(run: Any) -> list[int]:
     found = []
     for entry in os.listdir("/proc"):
         try:
-            command = open(f"/proc/{entry}/cmdline", "rb").read().split(b"\0") if entry.isdigit() else []
+            command = Path(f"/proc/{entry}/cmdline").read_bytes().split(b"\0") if entry.isdigit() else []
         except OSError:
             continue
         if b"training.algorithms" in command and str(run.folder).encode() in command:

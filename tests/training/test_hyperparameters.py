@@ -21,7 +21,9 @@ from training.models import Policy
     rankings=st.integers(0, 100_000),
     prompts=st.integers(0, 100_000),
 )
-def test_the_papers_settings_fit_any_amount_of_data(stage: str, demonstrations: int, rankings: int, prompts: int) -> None:
+def test_the_papers_settings_fit_any_amount_of_data(
+    stage: str, demonstrations: int, rankings: int, prompts: int
+) -> None:
     rows = {"demonstrations": demonstrations, "rankings": rankings, "prompts": prompts}
     settled = settle(stage, preset="paper", rows=rows)
     if stage in ("sft", "reward_model"):
@@ -74,5 +76,7 @@ def test_neither_the_web_nor_the_tasks_import_torch() -> None:
         "import django; django.setup(); import config.urls, training.tasks, training.rounds, training.api.views, sys; "
         "print([name for name in ('torch', 'transformers', 'accelerate') if name in sys.modules])"
     )
-    done = subprocess.run([sys.executable, "-c", code], cwd=settings.BASE_DIR, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=settings.BASE_DIR, capture_output=True, text=True, check=True
+    )
     assert done.stdout.strip() == "[]"

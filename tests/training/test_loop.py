@@ -1,4 +1,4 @@
-"""The whole loop through HTTP, a Celery worker and trainer processes: people's work, a round, its outputs back to people.
+"""The whole loop through HTTP, a Celery worker and trainer processes: people's work, a round, outputs back to people.
 
 With DATABASE_URL and CELERY_BROKER_URL set (tests/team_services.py) the same test runs on those services.
 """
@@ -99,7 +99,8 @@ def test_what_people_write_comes_back_to_them_as_a_new_models_outputs(
         people = [Person(live_server.url, make_token(person)) for person in (world.alice, world.bob, world.rosa)]
         alice, bob, rosa = (exits.enter_context(closing(person)) for person in people)
         exits.enter_context(worker())
-        wait_for(lambda run=sampled(world, base): ended(run))
+        first = sampled(world, base)
+        wait_for(lambda: ended(first))
         shown = [*alice.work("demonstration"), *bob.work("ranking")]
         assert Counter(piece["kind"] for piece in shown)["demonstration"] == PROMPTS
         assert Counter(piece["kind"] for piece in shown)["ranking"] > 8

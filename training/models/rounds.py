@@ -39,7 +39,7 @@ class RoundStage(models.TextChoices):
 
 
 class Round(models.Model):
-    """`base` is what SFT starts from. `seconds` holds the wall time of each stage, and under "overhead" what was neither
+    """`base` is what SFT starts from. `seconds` holds the wall time of each stage, and as "overhead" what was neither
     training nor generation.
     """
 
