@@ -83,10 +83,13 @@ def start(data: Path, *, with_parent: bool = False, durable: bool = True) -> Non
         if not (data / "postgres").exists():
             _initialise(data)
         pid = server_pid(data)
-        if pid is None:
-            _clear_what_a_crash_left(data)
-            pid = _launch(data, with_parent=with_parent, durable=durable)
-        _wait_until_ready(data, pid)
+        if pid is not None and _becomes_ready(data, pid):
+            return
+        # None runs, or it was on its way out, told to stop by the end of the process that started it.
+        _clear_what_a_crash_left(data)
+        pid = _launch(data, with_parent=with_parent, durable=durable)
+        if not _becomes_ready(data, pid):
+            raise PostgresError(f"PostgreSQL stopped as it started. The end of {_log(data)}:\n{_log_end(data)}")
 
 
 def stop(data: Path) -> None:
@@ -223,8 +226,8 @@ def _launch(data: Path, *, with_parent: bool, durable: bool) -> int:
     )  # fmt: skip
 
 
-def _wait_until_ready(data: Path, pid: int) -> None:
-    """Wait for the server to answer, through crash recovery if need be, and make the database if it lacks."""
+def _becomes_ready(data: Path, pid: int) -> bool:
+    """Wait for the server to answer, through crash recovery if need be, and see to the database; False if it ended."""
     deadline = time.monotonic() + START_SECONDS
     while True:
         try:
@@ -234,12 +237,10 @@ def _wait_until_ready(data: Path, pid: int) -> None:
             ) as connection:  # fmt: skip
                 if not connection.execute("select 1 from pg_database where datname = %s", [NAME]).fetchone():
                     connection.execute(f'create database "{NAME}"')
-                return
+                return True
         except psycopg.OperationalError as error:
             if not _alive(pid):
-                raise PostgresError(
-                    f"PostgreSQL stopped as it started. The end of {_log(data)}:\n{_log_end(data)}"
-                ) from error
+                return False
             if "password authentication failed" in str(error) or time.monotonic() > deadline:
                 raise PostgresError(
                     f"PostgreSQL runs (process {pid}) but does not let us in: {str(error).strip()}. Log: {_log(data)}."

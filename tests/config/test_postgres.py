@@ -5,6 +5,7 @@ import signal
 import stat
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -101,6 +102,24 @@ def test_a_killed_parent_takes_its_server_along(data: Path) -> None:
     parent.communicate()
     psutil.wait_procs([psutil.Process(pid)] if psutil.pid_exists(pid) else [], timeout=10)
     assert postgres.server_pid(data) is None
+
+
+def test_a_server_on_its_way_out_is_waited_for_and_replaced(data: Path) -> None:
+    postgres.start(data, durable=False)
+    first = postgres.server_pid(data)
+    assert first
+    with connect(data) as busy, ThreadPoolExecutor(1) as threads:
+        work = threads.submit(busy.execute, "select count(*) from generate_series(1, 30000000)")
+        time.sleep(0.3)
+        psutil.Process(first).suspend()  # so that it is still there, and deaf, when the next start looks
+        os.kill(first, signal.SIGINT)
+        wake = threading.Timer(1.0, psutil.Process(first).resume)
+        wake.start()
+        postgres.start(data, durable=False)
+        with pytest.raises(psycopg.OperationalError):
+            work.result(timeout=30)
+        busy.close()
+    assert postgres.server_pid(data) not in (None, first)
 
 
 def test_a_server_killed_in_the_middle_of_work_loses_nothing_committed(data: Path) -> None:
