@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from tokenizers import Tokenizer
 from transformers import (
     GPT2Config,
     GPT2LMHeadModel,
@@ -18,21 +19,24 @@ from transformers import (
     T5ForConditionalGeneration,
 )
 
-from training.algorithms.starter_model import train_tokenizer
+from training.algorithms.starter_model import PAD, train_tokenizer
 
 WORDS = "red green blue cat dog bird runs sleeps sings the a one two three good bad".split()
 FAMILIES = ("llama", "gpt2", "t5")
 
 
 def tokenizer(family: str) -> PreTrainedTokenizerFast:
-    """A byte-level BPE of about 300 tokens: with a chat template for the Llama, with EOS as pad for the GPT-2."""
+    """A byte-level BPE of about 300 tokens: with a chat template for the Llama, EOS as pad for the GPT-2."""
     made = train_tokenizer([" ".join(WORDS)] * 4, vocab_size=300)
     if family == "llama":
         return made
-    made.chat_template = None
-    if family == "gpt2":
-        made.pad_token = made.eos_token
-    return made
+    if family == "t5":
+        made.chat_template = None
+        return made
+    renamed = made.backend_tokenizer.to_str().replace(PAD, "<|endoftext|>")
+    return PreTrainedTokenizerFast(
+        tokenizer_object=Tokenizer.from_str(renamed), eos_token="<|endoftext|>", pad_token="<|endoftext|>"
+    )
 
 
 def build(family: str, folder: Path, *, seed: int = 0) -> Path:

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 import torch
 import transformers
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoTokenizer
@@ -248,7 +249,7 @@ def _open(kind: Any, name: str, config: Any) -> Any:
         return kind.from_pretrained(
             name, config=config, use_safetensors=True, trust_remote_code=False, dtype=torch.float32
         )
-    except (OSError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise InputError(
             f"{name}, a model of type {config.model_type}, cannot be opened ({_first_line(error)}). "
             "Give a causal or sequence-to-sequence language model whose weights are in safetensors."

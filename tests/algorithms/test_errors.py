@@ -1,0 +1,220 @@
+"""What a person can put right ends with exit code 2 and an error.json that says what was found and what to do."""
+
+from __future__ import annotations
+
+import errno
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from transformers import BertConfig, BertForMaskedLM, ViTConfig, ViTModel
+
+from tests.algorithms import tiny
+from tests.algorithms.conftest import Stage, fresh
+from training.algorithms import checkpoints
+from training.algorithms.errors import USER_CAN_FIX
+
+Fails = Callable[..., str]
+
+
+@pytest.fixture
+def fails(stage: Stage, tmp_path: Path) -> Fails:
+    """Run a stage that must fail; the message of its error.json."""
+
+    def run(*arguments: Any, **options: Any) -> str:
+        out = tmp_path / "out"
+        assert stage(*arguments, **options, out=out) == USER_CAN_FIX
+        assert not (out / "result.json").exists()
+        message: str = json.loads((out / "error.json").read_text())["message"]
+        return message
+
+    return run
+
+
+@pytest.fixture
+def copy(folders: dict[str, Path], tmp_path: Path) -> Path:
+    return Path(shutil.copytree(folders["llama"], tmp_path / "copy"))
+
+
+def test_a_missing_model_folder(fails: Fails, files: dict[str, str]) -> None:
+    assert "no model folder ./nowhere" in fails("sft", base="./nowhere", demonstrations=files["demonstrations"])
+
+
+def test_a_folder_without_config(fails: Fails, files: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    assert "no config.json" in fails("sft", base=tmp_path / "empty", demonstrations=files["demonstrations"])
+
+
+def test_pickled_weights_are_refused_unopened(fails: Fails, files: dict[str, str], copy: Path) -> None:
+    (copy / "model.safetensors").unlink()
+    (copy / "pytorch_model.bin").write_bytes(b"cos\nsystem\n(S'touch /tmp/opened'\ntR.")
+    assert "no *.safetensors" in fails("sft", base=copy, demonstrations=files["demonstrations"])
+
+
+def test_a_models_own_code_is_not_run(fails: Fails, files: dict[str, str], copy: Path) -> None:
+    config = json.loads((copy / "config.json").read_text())
+    config |= {"model_type": "foreign", "auto_map": {"AutoConfig": "code.Config", "AutoModelForCausalLM": "code.Model"}}
+    (copy / "config.json").write_text(json.dumps(config))
+    (copy / "code.py").write_text(f"open({str(copy / 'ran')!r}, 'w')")
+    assert "cannot be opened" in fails("sft", base=copy, demonstrations=files["demonstrations"])
+    assert not (copy / "ran").exists()
+
+
+def test_an_architecture_that_writes_no_text(fails: Fails, files: dict[str, str], tmp_path: Path) -> None:
+    config = ViTConfig(hidden_size=8, num_hidden_layers=1, num_attention_heads=1, intermediate_size=8, image_size=32)
+    ViTModel(config).save_pretrained(tmp_path / "vit")
+    assert "causal or sequence-to-sequence" in fails(
+        "sft", base=tmp_path / "vit", demonstrations=files["demonstrations"]
+    )
+
+
+def test_an_encoder(fails: Fails, files: dict[str, str], tmp_path: Path) -> None:
+    config = BertConfig(vocab_size=300, hidden_size=8, num_hidden_layers=1, num_attention_heads=1, intermediate_size=8)
+    BertForMaskedLM(config).save_pretrained(tmp_path / "bert")
+    tiny.tokenizer("llama").save_pretrained(tmp_path / "bert")
+    assert "writes text" in fails("sft", base=tmp_path / "bert", demonstrations=files["demonstrations"])
+
+
+def test_weights_cut_short(fails: Fails, files: dict[str, str], copy: Path) -> None:
+    weights = copy / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:100])
+    assert "cannot be opened" in fails("sft", base=copy, demonstrations=files["demonstrations"])
+
+
+def test_a_tokenizer_of_another_model(fails: Fails, files: dict[str, str], copy: Path) -> None:
+    tokenizer = tiny.tokenizer("llama")
+    tokenizer.add_tokens(["<new>"])
+    tokenizer.save_pretrained(copy)
+    assert "token ids up to" in fails("sft", base=copy, demonstrations=files["demonstrations"])
+
+
+def test_a_folder_without_tokenizer(fails: Fails, files: dict[str, str], copy: Path) -> None:
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        (copy / name).unlink()
+    assert "tokenizer" in fails("sft", base=copy, demonstrations=files["demonstrations"])
+
+
+def test_a_policy_is_no_reward_model(fails: Fails, folders: dict[str, Path], files: dict[str, str]) -> None:
+    message = fails("ppo", policy=folders["llama"], reward_model=folders["llama"], prompts=files["prompts"])
+    assert "Give a reward model" in message
+
+
+def test_a_reward_model_is_no_policy(
+    stage: Stage, fails: Fails, folders: dict[str, Path], files: dict[str, str], tmp_path: Path
+) -> None:
+    assert stage("reward_model", base=folders["llama"], rankings=files["rankings"], out=tmp_path / "rm") == 0
+    assert "writes text" in fails("sample", policy=tmp_path / "rm" / "model", prompts=files["prompts"])
+
+
+def test_policy_and_reward_model_of_different_vocabularies(
+    stage: Stage, fails: Fails, folders: dict[str, Path], files: dict[str, str], tmp_path: Path
+) -> None:
+    # As many tokens, but EOS goes by another name.
+    assert stage("reward_model", base=folders["gpt2"], rankings=files["rankings"], out=tmp_path / "rm") == 0
+    message = fails("ppo", policy=folders["llama"], reward_model=tmp_path / "rm" / "model", prompts=files["prompts"])
+    assert "different vocabularies" in message
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "holds no rows"),
+        ("\n\n", "holds no rows"),
+        ('{"prompt": "a", "completion": "b"}\n{"prompt": "a"', "Line 2 of"),
+        ('{"prompt": "a", "completion": "b"}\n[1]', "is a list"),
+        ('{"prompt": "a", "completion": 3}', '"completion" that is a text'),
+        ('{"completion": "b"}', '"prompt" that is a text or a list'),
+        ('{"prompt": [{"role": "user"}], "completion": "b"}', '"prompt" that is a text or a list'),
+        ('{"prompt": [], "completion": "b"}', '"prompt" that is a text or a list'),
+    ],
+)
+def test_rows_that_are_no_demonstrations(
+    fails: Fails, folders: dict[str, Path], tmp_path: Path, text: str, said: str
+) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_text(text)
+    assert said in fails("sft", base=folders["llama"], demonstrations=path)
+
+
+@pytest.mark.parametrize(
+    ("completions", "said"),
+    [
+        ([{"text": "a", "rank": 1}], "ranks 1 completion"),
+        ([], "ranks 0 completion"),
+        ([{"text": "a", "rank": 1}, {"text": "b"}], '{"text", "rank"}'),
+        ([{"text": "a", "rank": "1"}, {"text": "b", "rank": 2}], '{"text", "rank"}'),
+    ],
+)
+def test_rows_that_are_no_rankings(
+    fails: Fails, folders: dict[str, Path], tmp_path: Path, completions: list[dict[str, Any]], said: str
+) -> None:
+    path = tiny.write(tmp_path / "rows.jsonl", [{"prompt": "a", "completions": completions}])
+    assert said in fails("reward_model", base=folders["llama"], rankings=path)
+
+
+def test_a_file_that_is_not_there(fails: Fails, folders: dict[str, Path]) -> None:
+    assert "There is no file" in fails("sft", base=folders["llama"], demonstrations="/nowhere.jsonl")
+
+
+def test_rows_that_are_all_too_long(fails: Fails, folders: dict[str, Path], tmp_path: Path) -> None:
+    path = tiny.write(tmp_path / "rows.jsonl", [{"prompt": "red " * 200, "completion": "b"}])
+    assert "Raise max_length" in fails("sft", base=folders["llama"], demonstrations=path)
+
+
+def test_a_wrong_hyperparameter(fails: Fails, folders: dict[str, Path], files: dict[str, str]) -> None:
+    options = {"base": folders["llama"], "demonstrations": files["demonstrations"]}
+    assert "no hyperparameter of sft" in fails("sft", **options, set=["lr=1"])
+    assert "Write --set NAME=VALUE" in fails("sft", **options, set=["lr"])
+
+
+def test_nothing_to_evaluate(stage: Stage, tmp_path: Path) -> None:
+    assert stage("evaluate", json=tmp_path / "x.json") == USER_CAN_FIX
+    assert "nothing to measure" in json.loads((tmp_path / "x.json.run" / "error.json").read_text())["message"]
+
+
+def test_a_disk_too_full_for_a_checkpoint(
+    fails: Fails, folders: dict[str, Path], files: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usage = shutil.disk_usage("/")
+    monkeypatch.setattr(checkpoints.shutil, "disk_usage", lambda path: usage._replace(free=2**20))
+    message = fails("sft", base=folders["llama"], demonstrations=files["demonstrations"])
+    assert "Make room" in message
+
+
+def test_a_disk_that_fills_while_a_checkpoint_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*arguments: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    state = checkpoints.State({"m": torch.nn.Linear(2, 2)}, step=1)
+    checkpoints.write(tmp_path, state)
+    state.step = 2
+    monkeypatch.setattr(checkpoints, "save_file", full)
+    with pytest.raises(OSError, match="No space left"):
+        checkpoints.write(tmp_path, state)
+    assert [path.name for path in tmp_path.iterdir()] == ["step-000000001"]
+
+
+def test_an_unknown_hub_name_fails_soon_and_says_so(files: dict[str, str], tmp_path: Path) -> None:
+    result = fresh("sft", base="nobody/no-such-model", demonstrations=files["demonstrations"], out=tmp_path)
+    assert result.returncode == USER_CAN_FIX
+    found = json.loads((tmp_path / "error.json").read_text())
+    assert found["error"] == "InputError"
+    assert "nobody/no-such-model" in found["message"]
+    seconds = json.loads((tmp_path / "hyperparameters.json").read_text())
+    assert seconds["seed"] == 0
+
+
+def test_a_crash_is_written_down_too(
+    stage: Stage, folders: dict[str, Path], files: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*arguments: object, **options: object) -> None:
+        raise ZeroDivisionError("by zero")
+
+    monkeypatch.setattr("training.algorithms.sft.sft", broken)
+    with pytest.raises(ZeroDivisionError):
+        stage("sft", base=folders["llama"], demonstrations=files["demonstrations"], out=tmp_path)
+    assert json.loads((tmp_path / "error.json").read_text()) == {"error": "ZeroDivisionError", "message": "by zero"}
