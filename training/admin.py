@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin
 from django.http import HttpRequest
@@ -28,29 +28,29 @@ class ReadOnly(ModelAdmin):
 
 @admin.register(Dataset)
 class DatasetAdmin(ReadOnly):
-    list_display: ClassVar = ["__str__", "project", "sha256", "created_at"]
-    list_filter: ClassVar = ["project"]
+    list_display = ("__str__", "project", "sha256", "created_at")
+    list_filter = ("project",)
 
 
 @admin.register(TrainingRun)
 class TrainingRunAdmin(ReadOnly):
-    list_display: ClassVar = ["__str__", "project", "round", "state", "step", "total_steps", "worker", "created_at"]
-    list_filter: ClassVar = ["project", "stage", "state"]
+    list_display = ("__str__", "project", "round", "state", "step", "total_steps", "worker", "created_at")
+    list_filter = ("project", "stage", "state")
 
 
 @admin.register(Round)
 class RoundAdmin(ReadOnly):
-    list_display: ClassVar = ["__str__", "state", "stage", "policy", "created_at"]
-    list_filter: ClassVar = ["project", "state"]
+    list_display = ("__str__", "state", "stage", "policy", "created_at")
+    list_filter = ("project", "state")
 
 
 @admin.register(Policy)
 class PolicyAdmin(ReadOnly):
-    list_display: ClassVar = ["name", "project", "family", "parent", "published_at"]
-    list_filter: ClassVar = ["project"]
+    list_display = ("name", "project", "family", "parent", "published_at")
+    list_filter = ("project",)
 
 
 @admin.register(RewardModel)
 class RewardModelAdmin(ReadOnly):
-    list_display: ClassVar = ["name", "project", "family", "parent", "created_at"]
-    list_filter: ClassVar = ["project"]
+    list_display = ("name", "project", "family", "parent", "created_at")
+    list_filter = ("project",)

@@ -49,15 +49,15 @@ def build_corpus(*, say: Say) -> Path:
     return folder
 
 
-def build_model(*, say: Say, preset: str = "starter", settings_: dict[str, Any] | None = None) -> Path:
-    """The starter model, pretrained on the corpus unless it is there; an earlier attempt's checkpoint is gone on from."""
+def build_model(*, say: Say, preset: str = "starter", values: dict[str, Any] | None = None) -> Path:
+    """The starter model, pretrained on the corpus unless it is there; goes on from an earlier attempt's checkpoint."""
     texts = build_corpus(say=say) / "texts.jsonl"
     out = model_folder().parent
     if (out / "result.json").exists():
         return model_folder()
     out.mkdir(parents=True, exist_ok=True)
     say("Pretraining the starter model on this machine's processor: a toy, to try the loop with (about 3 minutes)")
-    extra = [part for name, value in (settings_ or {}).items() for part in ("--set", f"{name}={value}")]
+    extra = [part for name, value in (values or {}).items() for part in ("--set", f"{name}={value}")]
     with (out / "run.log").open("ab") as log:
         process = _python(
             "training.algorithms", "pretrain", "--texts", str(texts), "--out", str(out), "--preset", preset, *extra,

@@ -109,8 +109,8 @@ class _Freeze:
 
     def __init__(self, project: Project, filters: Mapping[str, list[str]]) -> None:
         self.left_out: LeftOut = {"prompts": Counter(), "demonstrations": Counter(), "rankings": Counter()}
-        self.filters = {**filters, "up_to": _latest_ids(project)}
-        up_to = self.filters["up_to"]
+        up_to = _latest_ids(project)
+        self.filters: dict[str, Any] = {**filters, "up_to": up_to}
         prompts = Prompt.objects.filter(project=project, id__lte=up_to["prompts"])
         for name, column in (("languages", "language__in"), ("use_cases", "use_case__in")):
             if wanted := filters.get(name):

@@ -140,8 +140,8 @@ def check_folder(folder: Path) -> Family:
     if not weights:
         pickled = [path.name for path in folder.iterdir() if path.suffix in (".bin", ".pt", ".pth", ".ckpt")]
         raise ModelError(
-            _("{folder} holds no *.safetensors (found: {found}). Weights in other formats are never opened, because they "
-              "may run code. Save the model again with save_pretrained(..., safe_serialization=True).").format(
+            _("{folder} holds no *.safetensors (found: {found}). Weights in other formats are never opened: they may "
+              "run code. Save the model again with save_pretrained(..., safe_serialization=True).").format(
                 folder=folder, found=", ".join(pickled) or "no weights"
             )
         )  # fmt: skip
@@ -169,7 +169,7 @@ def stored_path(folder: Path | None) -> str:
 
 
 def _refuse_others_data(folder: Path) -> None:
-    """In the data folder lie other projects' models; what may be brought in from there is what was laid there for it."""
+    """In the data folder lie other projects' models; only what was laid there to be brought in may be."""
     data = Path(settings.DATA)
     if folder.is_relative_to(data) and not any(folder.is_relative_to(data / name) for name in BROUGHT):
         raise ModelError(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields
 from datetime import timedelta
@@ -99,7 +99,7 @@ def publish(round: Round, *, user: User | None) -> None:
         if locked is None:
             raise RoundRefused(_("Only a round that waits for its publication can be published."))
         now = timezone.now()
-        Policy.objects.filter(id=locked.policy_id, published_at=None).update(published_at=now)
+        Policy.objects.filter(made_by_round=locked, published_at=None).update(published_at=now)
         Round.objects.filter(id=round.pk).update(published_at=now, published_by=user)
         _move_on(locked)
         nudge("advance_round", round.pk)
@@ -195,7 +195,9 @@ def _request(round: Round, stage: Stage) -> dict[str, Any] | None:
         case Stage.PPO:
             return {"dataset": round.dataset, "base": sft, "reference": sft, "judge": reward}
         case Stage.EVALUATE:
-            prompts = datasets.sample_rows(round.dataset, "prompts_held_out", count=round.options["evaluation_prompts"])
+            prompts: Sequence[Any] = datasets.sample_rows(
+                round.dataset, "prompts_held_out", count=round.options["evaluation_prompts"]
+            )
             if not prompts and not (round.dataset and round.dataset.counts.get("rankings_held_out")):
                 return None
             policy = _policy_of(round, Stage.PPO)
@@ -267,7 +269,7 @@ def _move_on(round: Round, *, work: float = 0.0, **changes: Any) -> bool:
 
 def worked(run: TrainingRun) -> float:
     """The seconds that a run spent on training or generation itself, without starting, loading and saving."""
-    seconds = run.result.get("seconds", {})
+    seconds: dict[str, float] = run.result.get("seconds", {})
     return sum(value for part, value in seconds.items() if part not in ("total", "startup", "loading", "saving"))
 
 

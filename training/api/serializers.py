@@ -36,7 +36,7 @@ class PolicySerializer(serializers.ModelSerializer[Policy]):
 class ImportSerializer(serializers.Serializer[Any]):
     """A model to bring in: a folder on the server that holds safetensors, or a name on the hub."""
 
-    source = serializers.CharField(max_length=500)
+    source = serializers.CharField(max_length=500)  # type: ignore[assignment] # a field's own name; here it is data
     name = serializers.CharField(max_length=120)
 
 
