@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from django.db.models import Max
 
 from annotation.adding import NewPrompt, RankingSet, add_prompts, add_ranking_items
+from annotation.exporting import pseudonym
 from annotation.import_rows import ImportedPrompt, ImportedRow
 from annotation.models import Completion, Demonstration, Generator, GeneratorKind, Project, Prompt, Ranking, User
 
@@ -62,9 +63,10 @@ class Writer:
         prompts, _added = self._prompts(rows)
         ids = self._completions(prompts, rows)
         before = Ranking.objects.filter(prompt__in=prompts, pk__lte=self.last_ranking)
-        there = {_identity(ranking) for ranking in before}
+        there = {_identity(self.project, ranking) for ranking in before}
         made = [_ranking(prompt, row, chosen) for prompt, row, chosen in zip(prompts, rows, ids, strict=True)]
-        return len(Ranking.objects.bulk_create(ranking for ranking in made if _identity(ranking) not in there))
+        new = [ranking for ranking in made if _identity(self.project, ranking) not in there]
+        return len(Ranking.objects.bulk_create(new))
 
     def _prompts(self, rows: Sequence[ImportedRow], *, with_items: bool = False) -> tuple[list[Prompt], int]:
         """Each row's prompt, and how many of them had to be made."""
@@ -121,8 +123,10 @@ def _ranking(prompt: Prompt, row: ImportedRow, ids: Sequence[int]) -> Ranking:
     )  # fmt: skip
 
 
-def _identity(ranking: Ranking) -> tuple[object, ...]:
-    return ranking.prompt_id, repr(ranking.groups), tuple(ranking.shown), ranking.note, ranking.created_at
+def _identity(project: Project, ranking: Ranking) -> tuple[object, ...]:
+    """What makes an imported ranking the same as one that is there."""
+    who = ranking.origin.get("annotator") or pseudonym(project, ranking.annotator_id)
+    return ranking.prompt_id, repr(ranking.groups), tuple(ranking.shown), who, ranking.note, ranking.seconds
 
 
 def _found(wanted: ImportedPrompt, known: dict[str, list[Prompt]]) -> Prompt:

@@ -111,6 +111,12 @@ class TestRankings:
         assert (Prompt.objects.count(), Completion.objects.count()) == (1, 3)
         assert pairwise_agreement(Ranking.objects.all()).pairs == 9
 
+    def test_equal_ones_in_a_file_are_several_peoples_and_the_file_again_is_the_same_again(self, world: World) -> None:
+        many = 501  # more than are written at once
+        assert bring(world, "rankings", *[RANKING] * many).rows == many
+        again = bring(world, "rankings", *[RANKING] * many)
+        assert (again.rows, again.repeats, Ranking.objects.count()) == (0, many, many)
+
     def test_do_not_disturb_a_generator_of_ours(self, world: World) -> None:
         ours = Generator.objects.create(project=world.project, kind=GeneratorKind.POLICY, name="gpt")
         bring(world, "rankings", RANKING)
