@@ -21,7 +21,8 @@ def attention(
     module: torch.nn.Module, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None, **options: Any
 ) -> tuple[Tensor, None]:
     """sdpa, in fp32 where gradients will flow. query, key, value: (B, heads, T, width) → (B, T, heads, width)."""
-    if not (torch.is_grad_enabled() and query.dtype == torch.bfloat16):
+    # Rotary positions leave queries and keys in fp32; autocast would turn them back.
+    if not (torch.is_grad_enabled() and value.dtype == torch.bfloat16):
         return sdpa_attention_forward(module, query, key, value, attention_mask, **options)  # type: ignore[no-any-return]
     if attention_mask is not None and attention_mask.is_floating_point():
         attention_mask = attention_mask.float()
@@ -29,7 +30,7 @@ def attention(
         options["position_bias"] = bias.float()
     with torch.autocast(query.device.type, enabled=False):
         output, _ = sdpa_attention_forward(module, query.float(), key.float(), value.float(), attention_mask, **options)
-    return output.to(query.dtype), None
+    return output.to(value.dtype), None
 
 
 def use_it(model: Any) -> None:

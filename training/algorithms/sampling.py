@@ -15,10 +15,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from training.algorithms.cache import new_cache
 from training.algorithms.data import lengths_mask, pad_right
 from training.algorithms.errors import Stopped
 from training.algorithms.networks import Policy
-from training.algorithms.optimisation import arithmetic
+from training.algorithms.optimisation import arithmetic, device
 from training.algorithms.run_folder import never
 
 # Dropping finished rows copies the cache: worth it once an eighth of them has finished.
@@ -80,7 +81,7 @@ def sample(
     alive = torch.arange(len(flat), device=uniforms.device)
     done = torch.zeros(len(flat), dtype=torch.bool, device=uniforms.device)
     eos = policy.encoder.eos
-    with arithmetic(settings.precision):
+    with arithmetic(_precision(settings)):
         decoding = Decoding(policy, prompts, repeats=repeats)
         logits = decoding.first()
         for t in range(settings.max_new_tokens):
@@ -119,6 +120,11 @@ def choose(logits: Tensor, uniform: Tensor, settings: Settings) -> Tensor:
     return passed[:, 0].clamp(max=logits.shape[1] - 1)
 
 
+def _precision(settings: Settings) -> str:
+    """Autocast would turn every weight into bf16 again at every token: on a processor that takes longer than it saves."""
+    return "fp32" if settings.precision == "auto" and device().type == "cpu" else settings.precision
+
+
 def _narrowed(logits: Tensor, settings: Settings) -> Tensor:
     """-inf outside the top k and outside the smallest set that holds top_p of the probability."""
     if 0 < settings.top_k < logits.shape[-1]:
@@ -147,18 +153,18 @@ class Decoding:
 
     def __init__(self, policy: Policy, prompts: Sequence[list[int]], *, repeats: int) -> None:
         self.model, self.repeats = policy.model, repeats
-        device = policy.model.device
+        place = policy.model.device
         self.encoded: Any = None
         if policy.seq2seq:
-            ids = pad_right(prompts, policy.pad).to(device)
-            self.mask = lengths_mask(list(map(len, prompts)), ids.shape[1]).long().to(device)
+            ids = pad_right(prompts, policy.pad).to(place)
+            self.mask = lengths_mask(list(map(len, prompts)), ids.shape[1]).long().to(place)
             self.encoded = self.model.get_encoder()(input_ids=ids, attention_mask=self.mask)
-            self.ids = torch.full((len(prompts), 1), policy.start, device=device)
+            self.ids = torch.full((len(prompts), 1), policy.start, device=place)
         else:
             # On the left, so that all rows write their next token in the same column.
-            self.ids = pad_right([prompt[::-1] for prompt in prompts], policy.pad).flip(1).to(device)
-            self.mask = lengths_mask(list(map(len, prompts)), self.ids.shape[1]).flip(1).long().to(device)
-        self.cache: Any = None
+            self.ids = pad_right([prompt[::-1] for prompt in prompts], policy.pad).flip(1).to(place)
+            self.mask = lengths_mask(list(map(len, prompts)), self.ids.shape[1]).flip(1).long().to(place)
+        self.cache: Any = new_cache(self.model.config)
 
     def first(self) -> Tensor:
         """(prompts × repeats, V): every prompt is read once, then its cache repeated."""
@@ -191,6 +197,5 @@ class Decoding:
         else:
             inputs = {"input_ids": ids, "position_ids": positions, "logits_to_keep": 1}
         output = self.model(**inputs, attention_mask=self.mask, past_key_values=self.cache, use_cache=True)
-        self.cache = output.past_key_values
         logits: Tensor = output.logits[:, -1]
         return logits
