@@ -16,7 +16,7 @@ from training.models import Policy, RewardModel, Stage, TrainingRun
 PASSED_ON = re.compile(
     r"(PATH|HOME|USER|LANG|LC_\w+|TZ|TMPDIR|VIRTUAL_ENV|LD_LIBRARY_PATH|SSL_CERT_\w+|REQUESTS_CA_BUNDLE|\w+_proxy|\w+_PROXY"
     r"|(CUDA|NVIDIA|NCCL|HIP|ROCR|OMP|MKL|OPENBLAS|TORCH|PYTORCH|TRITON|HF|HUGGINGFACE|TRANSFORMERS|TOKENIZERS|ACCELERATE"
-    r"|XDG)_\w+)"
+    r"|XDG)_\w+|PLUMBLINE_STARTED_FOR)"  # the last is how an installation finds the processes that are its own
 )
 INPUTS = "given"
 
@@ -24,7 +24,8 @@ INPUTS = "given"
 def environment() -> dict[str, str]:
     """Ours by a list of names: a trainer opens other people's models and has no business with our secrets."""
     kept = {name: value for name, value in os.environ.items() if PASSED_ON.fullmatch(name)}
-    return kept | {"PYTHONPATH": str(settings.BASE_DIR), "PYTHONUNBUFFERED": "1"}
+    quiet = {"TOKENIZERS_PARALLELISM": "false", "HF_HUB_DISABLE_TELEMETRY": "1"}
+    return quiet | kept | {"PYTHONPATH": str(settings.BASE_DIR), "PYTHONUNBUFFERED": "1"}
 
 
 def devices() -> int:
@@ -34,17 +35,24 @@ def devices() -> int:
     return len([path for path in Path("/dev").glob("nvidia*") if path.name.removeprefix("nvidia").isdigit()])
 
 
+def launcher() -> list[str]:
+    """What starts a stage on several devices, or where a configuration of accelerate is set; empty: nothing has to."""
+    if config := env_str("ACCELERATE_CONFIG"):
+        return ["accelerate.commands.launch", "--config_file", config, "-m"]
+    if (count := devices()) > 1:
+        return ["accelerate.commands.launch", "--num_processes", str(count), "-m"]
+    return []
+
+
 def command(run: TrainingRun, *, supervisor: int) -> list[str]:
-    """Started directly on one device; through accelerate on several, or where a configuration for it is set."""
-    config = env_str("ACCELERATE_CONFIG")
-    launcher = [sys.executable, "-m"]
-    if config:
-        launcher += ["accelerate.commands.launch", "--config_file", config, "-m"]
-    elif (count := devices()) > 1:
-        launcher += ["accelerate.commands.launch", "--num_processes", str(count), "-m"]
-    given = run.folder / INPUTS
-    common = ["--hyperparameters", str(given / "hyperparameters.json"), "--supervisor", str(supervisor)]
-    return [*launcher, "training.algorithms", run.stage, *stage_flags(run), *common]
+    return [sys.executable, "-m", *launcher(), "training.algorithms", *arguments(run, supervisor=supervisor)]
+
+
+def arguments(run: TrainingRun, *, supervisor: int) -> list[str]:
+    """What follows `python -m training.algorithms`."""
+    settings_file = run.folder / INPUTS / "hyperparameters.json"
+    common = ["--hyperparameters", str(settings_file), "--supervisor", str(supervisor)]
+    return [run.stage, *stage_flags(run), *common]
 
 
 def stage_flags(run: TrainingRun) -> list[str]:

@@ -28,7 +28,8 @@ log = logging.getLogger(__name__)
 
 SILENT_AFTER = timedelta(seconds=30)
 DEATHS_ALLOWED = 3
-INPUT_ERROR, STOPPED = 2, 75
+INPUT_ERROR = 2
+ASKED_TO_STOP = (75, -signal.SIGTERM, -signal.SIGINT)  # at a checkpoint, or before it had begun
 
 
 class RunRefused(Exception):
@@ -157,7 +158,7 @@ def _conclude(run: TrainingRun, ending: supervisor.Ending, code: int) -> None:
         finish(run, json.loads(result.read_text()))
     elif ending is supervisor.Ending.CANCELLED:
         _end_cancelled(run)
-    elif ending is supervisor.Ending.WORKER_STOPS or code == STOPPED:
+    elif ending is supervisor.Ending.WORKER_STOPS or code in ASKED_TO_STOP:
         _queue_again(run)
     elif code == INPUT_ERROR:
         fail(run, _reason(run))

@@ -20,9 +20,11 @@ from django.db import DatabaseError, close_old_connections
 from django.utils import timezone
 
 from training import commands
-from training.models import TrainingRun
+from training.models import RoundStage, TrainingRun
+from training.spare import Spare
 
 log = logging.getLogger(__name__)
+spare = Spare()
 
 POLL_SECONDS = 0.1
 HEARTBEAT_SECONDS = 2.0
@@ -48,19 +50,35 @@ def supervise(run: TrainingRun) -> tuple[Ending, int]:
     run.folder.mkdir(parents=True, exist_ok=True)
     commands.write_inputs(run)
     with _alone_in(run.folder) as lock, (run.folder / "run.log").open("ab") as output:
-        process = subprocess.Popen(
-            commands.command(run, supervisor=os.getpid()),
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            env=commands.environment(),
-            start_new_session=True,
-            pass_fds=[lock],
-        )
+        process = _start(run, output=output.fileno(), lock=lock)
         try:
+            if another_follows(run):
+                spare.warm_up()
             return _follow(run, process)
         finally:
             _end(process)
+            spare.expire()
+
+
+def another_follows(run: TrainingRun) -> bool:
+    """Whether a warm interpreter will be of use: the run's round has stages left, and they are started directly."""
+    return run.round_id is not None and RoundStage(run.stage).next is not None and not commands.launcher()
+
+
+def _start(run: TrainingRun, *, output: int, lock: int) -> subprocess.Popen[bytes]:
+    if not commands.launcher():
+        warm = spare.take(commands.arguments(run, supervisor=os.getpid()), output=output, lock=lock)
+        if warm is not None:
+            return warm
+    return subprocess.Popen(
+        commands.command(run, supervisor=os.getpid()),
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=subprocess.STDOUT,
+        env=commands.environment(),
+        start_new_session=True,
+        pass_fds=[lock],
+    )
 
 
 def last_lines(run: TrainingRun, *, count: int = 12) -> str:
