@@ -193,6 +193,15 @@ SPECTACULAR_SETTINGS = {
     "REDOC_DIST": "SIDECAR",
     "SCHEMA_PATH_PREFIX": "/api/v1",
     "COMPONENT_SPLIT_REQUEST": True,
+    "ENUM_NAME_OVERRIDES": {
+        "ItemKind": "annotation.models.ItemKind",
+        "PromptKind": "annotation.models.PromptKind",
+        "AssignmentState": "annotation.models.AssignmentState",
+        "RunState": "training.models.RunState",
+        "RoundState": "training.models.RoundState",
+        "Stage": "training.models.runs.Stage",
+        "RoundStage": "training.models.rounds.RoundStage",
+    },
 }
 
 # ── Languages, files, logs ───────────────────────────────────────────────────────────────────────────────────────────

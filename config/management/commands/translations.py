@@ -22,9 +22,10 @@ from django.utils.translation import to_locale
 from django.utils.translation.template import templatize
 
 SOURCES = ("annotation", "config", "training", "templates")
-LEFT_OUT = ("migrations", "algorithms")
+LEFT_OUT = ("migrations",)
 KEYWORDS: dict[str, Any] = DEFAULT_KEYWORDS | {
     "gettext_lazy": None,
+    "knob": (2,),  # a hyperparameter's line of help, which the algorithms know nothing of showing
     "gettext_noop": None,
     "ngettext_lazy": (1, 2),
     "pgettext_lazy": ((1, "c"), 2),
