@@ -85,10 +85,11 @@ def _tell_progress(process: subprocess.Popen[bytes], metrics: Path, *, say: Say)
         if time.monotonic() - told < REPORT_SECONDS:
             continue
         told = time.monotonic()
-        if row := _last_row(metrics):
-            done, total = row["step"], row["total_steps"]
-            left = row["seconds"] * (total - done) / max(done, 1)
-            say(f"  {done / total:4.0%} · loss {row['loss']:.2f} · about {duration(left)} left")
+        if rows := _last_rows(metrics):
+            first, last = rows[0], rows[-1]
+            a_step = (last["seconds"] - first["seconds"]) / max(1, last["step"] - first["step"])
+            left = duration(a_step * (last["total_steps"] - last["step"])) if len(rows) > 1 else "3 min"
+            say(f"  {last['step'] / last['total_steps']:4.0%} · loss {last['loss']:.2f} · about {left} left")
 
 
 def duration(seconds: float) -> str:
@@ -96,12 +97,11 @@ def duration(seconds: float) -> str:
     return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
 
 
-def _last_row(metrics: Path) -> dict[str, Any] | None:
+def _last_rows(metrics: Path) -> list[dict[str, Any]]:
+    """The last ten whole rows: the speed of late is a better guess than the speed since the beginning."""
     if not metrics.exists():
-        return None
-    lines = metrics.read_text().rpartition("\n")[0].splitlines()
-    row: dict[str, Any] | None = json.loads(lines[-1]) if lines else None
-    return row
+        return []
+    return [json.loads(line) for line in metrics.read_text().rpartition("\n")[0].splitlines()[-10:]]
 
 
 def _reason(out: Path) -> str:

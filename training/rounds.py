@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, fields
 from datetime import timedelta
 from typing import Any
@@ -112,7 +112,8 @@ def cancel(round: Round) -> None:
         if not running.update(state=RoundState.CANCELLED, finished_at=timezone.now()):
             raise RoundRefused(_("This round has ended; there is nothing to cancel."))
         for run in TrainingRun.objects.active().filter(round=round):
-            runs.cancel(run)
+            with suppress(runs.RunRefused):  # it ended just now
+                runs.cancel(run)
 
 
 def retry(round: Round) -> None:
