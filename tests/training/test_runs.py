@@ -15,10 +15,11 @@ from typing import Any
 
 import psutil
 import pytest
+from celery import current_app
 from django.conf import settings
 from django.utils import timezone
 
-from tests.training.processes import supervisor, trainers, wait_for
+from tests.training.processes import supervisor, trainers, wait_for, worker
 from tests.training.world import Lab, build_lab
 from training import commands, runs
 from training.datasets import freeze
@@ -214,6 +215,32 @@ class TestProcesses:
         TrainingRun.objects.filter(pk=run.pk).update(heartbeat_at=timezone.now() - timedelta(seconds=31))
         runs.sweep()
         assert (state(run), run.attempts) == (RunState.QUEUED, 1)
+
+    def test_a_worker_that_is_told_to_stop_leaves_a_checkpoint_and_the_next_one_goes_on(self) -> None:
+        run = make_run(build_lab(), **LONG)
+        with worker() as process:
+            wait_for(lambda: state(run) == RunState.RUNNING and run.step > 5)
+            process.terminate()
+            process.wait(25)
+        assert (state(run), run.attempts) == (RunState.QUEUED, 0)
+        assert trainers(run) == []
+        reached = run.step
+        with worker():
+            wait_for(lambda: state(run) == RunState.RUNNING and run.step > reached)
+            runs.cancel(run)
+            wait_for(lambda: state(run) == RunState.CANCELLED, seconds=20)
+
+    def test_a_lost_message_is_sent_again_by_the_sweep(self) -> None:
+        run = make_run(build_lab())
+        with current_app.connection_for_write() as connection:
+            assert connection.default_channel.queue_purge("training") > 0
+        with worker() as process:
+            wait_for(lambda: current_app.control.ping(timeout=1.0) or process.poll() is not None)
+            time.sleep(1)
+            assert state(run) == RunState.QUEUED
+            TrainingRun.objects.filter(pk=run.pk).update(announced_at=timezone.now() - timedelta(seconds=20))
+            current_app.send_task("training.tasks.sweep")
+            wait_for(lambda: state(run) == RunState.SUCCEEDED)
 
     def test_two_supervisors_never_train_one_run_at_once(self) -> None:
         """The second takes over while the first one's trainer still lives: it waits for the folder."""
