@@ -113,8 +113,9 @@ def _other_roads(study: Study, models: RoundModels, prompts: Sequence[formats.Pr
 
 def _reward_figures(study: Study, models: RoundModels) -> dict[str, Any]:
     reward_model = models.round.reward_model
+    run = models.round.runs.get(stage=Stage.REWARD_MODEL)
     assert reward_model is not None  # noqa: S101 - a published round has one
-    found = measure.reward_accuracy(reward_model, reward_model.run, seed=study.plan.seed)
+    found = measure.reward_accuracy(reward_model, run, seed=study.plan.seed)
     return {name: round_(value) if isinstance(value, float) else value for name, value in found.items()}
 
 
