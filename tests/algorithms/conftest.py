@@ -75,7 +75,7 @@ def flags(stage: str, **options: Any) -> list[str]:
 
 
 class Forked:
-    """The command line in a child of this process, which has imported everything already: a new one would take seconds."""
+    """The command line in a child of this process, which has everything imported: a new one would take seconds."""
 
     def __init__(self, arguments: list[str]) -> None:
         from training.algorithms.__main__ import main

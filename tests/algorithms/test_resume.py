@@ -35,9 +35,11 @@ def runs(folders: dict[str, Path], files: dict[str, str], reward_model: Path) ->
         "pretrain": {"texts": files["texts"], "set": ["max_steps=60", "epochs=0"]},
         "sft": {"base": base, "demonstrations": files["demonstrations"], "pretraining": files["texts"],
                 "set": ["max_steps=60", "epochs=0", "dropout=0.1"]},
-        "reward_model": {"base": base, "rankings": files["rankings"], "set": ["max_steps=60", "epochs=0", "dropout=0.1"]},
+        "reward_model": {"base": base, "rankings": files["rankings"],
+                         "set": ["max_steps=60", "epochs=0", "dropout=0.1"]},
         "ppo": {"policy": folders["llama"], "reward_model": reward_model, "prompts": files["prompts"],
-                "pretraining": files["texts"], "set": ["total_episodes=96", "kl_target=1", "kl_horizon=50", "ema_decay=0.9"]},
+                "pretraining": files["texts"],
+                "set": ["total_episodes=96", "kl_target=1", "kl_horizon=50", "ema_decay=0.9"]},
     }  # fmt: skip
 
 
@@ -120,7 +122,8 @@ def test_a_run_that_hangs_is_ended_all_the_same(tmp_path: Path) -> None:
         "supervision.Supervision(); print('up', flush=True); time.sleep(600)"
     )
     process = subprocess.Popen([sys.executable, "-c", hangs], stdout=subprocess.PIPE, cwd=Path(__file__).parents[2])
-    assert process.stdout and process.stdout.readline() == b"up\n"
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"up\n"
     process.terminate()
     assert process.wait(timeout=10) == STOPPED
 

@@ -33,7 +33,8 @@ def test_the_loop_runs_from_a_base_to_a_better_policy(
     assert stage("score", reward_model=model["reward_model"], completions=out["sample"] / "samples.jsonl",
                  out=out["score"]) == 0  # fmt: skip
     assert stage("evaluate", policy=model["ppo"], reference=model["sft"], prompts=files["prompts"],
-                 reward_model=model["reward_model"], rankings=files["rankings"], json=tmp_path / "eval.json") == 0  # fmt: skip
+                 reward_model=model["reward_model"], rankings=files["rankings"],
+                 json=tmp_path / "eval.json") == 0  # fmt: skip
 
     for name in ("pretrain", "sft", "reward_model", "ppo"):
         assert {"startup", "training", "saving", "total"} <= json.loads((out[name] / "result.json").read_text())[

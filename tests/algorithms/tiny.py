@@ -1,4 +1,4 @@
-"""Tiny models of three families, built from config and saved as ordinary Hugging Face folders, and rows to train them on."""
+"""Tiny models of three families, built from config and saved as ordinary folders, and rows to train them on."""
 
 from __future__ import annotations
 
@@ -91,7 +91,8 @@ def corpus(folder: Path) -> dict[str, str]:
     said = sentences(12)
     files = {
         "texts": [{"text": each} for each in said[:6]]
-        + [{"messages": [{"role": "user", "content": each}, {"role": "assistant", "content": "good"}]} for each in said[6:]],
+        + [{"messages": [{"role": "user", "content": each}, {"role": "assistant", "content": "good"}]}
+           for each in said[6:]],
         "demonstrations": [{"prompt": each, "completion": "good dog"} for each in said],
         "rankings": [
             {"prompt": each, "completions": [{"text": "bad " + each, "rank": 2}, {"text": "good " + each, "rank": 1},

@@ -1,4 +1,7 @@
-"""`python -m training.algorithms STAGE …`: one stage on files, into a run folder. Exit 0 done, 2 you can fix it, 75 stopped."""
+"""`python -m training.algorithms STAGE …`: one stage on files, into a run folder.
+
+Exit codes: 0 done, 2 you can fix it (error.json says what), 75 stopped at a checkpoint; anything else is a crash.
+"""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ def attention(
     """sdpa, in fp32 where gradients will flow. query, key, value: (B, heads, T, width) → (B, T, heads, width)."""
     # Rotary positions leave queries and keys in fp32; autocast would turn them back.
     if not (torch.is_grad_enabled() and value.dtype == torch.bfloat16):
-        return sdpa_attention_forward(module, query, key, value, attention_mask, **options)  # type: ignore[no-any-return]
+        return sdpa_attention_forward(module, query, key, value, attention_mask, **options)
     if attention_mask is not None and attention_mask.is_floating_point():
         attention_mask = attention_mask.float()
     if (bias := options.get("position_bias")) is not None:

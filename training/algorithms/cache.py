@@ -11,11 +11,11 @@ from transformers.cache_utils import DynamicCache, DynamicLayer, EncoderDecoderC
 ROOM = 64  # tokens
 
 
-class RoomyLayer(DynamicLayer):  # type: ignore[misc] # transformers is not typed
+class RoomyLayer(DynamicLayer):
     """One layer's keys and values, (B, heads, T, width): views of buffers with places to spare behind T."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self._buffers: tuple[Tensor, Tensor] | None = None
 
     def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
@@ -25,10 +25,8 @@ class RoomyLayer(DynamicLayer):  # type: ignore[misc] # transformers is not type
         before = self.get_seq_length()
         after = before + key_states.shape[-2]
         if self._buffers is None or self._buffers[0].shape[-2] < after:
-            self._buffers = (
-                self._grown(self.keys, key_states, before, after),
-                self._grown(self.values, value_states, before, after),
-            )
+            held = (self.keys, self.values) if before else (None, None)
+            self._buffers = (_grown(held[0], key_states, after), _grown(held[1], value_states, after))
         keys, values = self._buffers
         keys[:, :, before:after], values[:, :, before:after] = key_states, value_states
         self.keys, self.values = keys[:, :, :after], values[:, :, :after]
@@ -47,17 +45,18 @@ class RoomyLayer(DynamicLayer):  # type: ignore[misc] # transformers is not type
         self._buffers = (change(self._buffers[0]), change(self._buffers[1]))
         self.keys, self.values = (buffer[:, :, :length] for buffer in self._buffers)
 
-    @staticmethod
-    def _grown(held: Tensor, new: Tensor, before: int, after: int) -> Tensor:
-        rows, heads, _, width = new.shape
-        buffer = torch.empty(rows, heads, after + ROOM, width, dtype=new.dtype, device=new.device)
-        if before:
-            buffer[:, :, :before] = held
-        return buffer
+
+def _grown(held: Tensor | None, new: Tensor, length: int) -> Tensor:
+    """A buffer for `length` tokens and some more, with what is held at its beginning."""
+    rows, heads, _, width = new.shape
+    buffer = torch.empty(rows, heads, length + ROOM, width, dtype=new.dtype, device=new.device)
+    if held is not None:
+        buffer[:, :, : held.shape[-2]] = held
+    return buffer
 
 
 def new_cache(config: Any) -> DynamicCache | EncoderDecoderCache:
-    """An empty cache for the model; layers of a kind of their own (a sliding window, say) stay what transformers makes them."""
+    """An empty cache for the model; other kinds of layer (a sliding window, say) stay as transformers makes them."""
     if config.is_encoder_decoder:
         return EncoderDecoderCache(_roomy(config), DynamicCache(config=config))
     return _roomy(config)

@@ -138,8 +138,8 @@ def _check_room(folder: Path, *, needed: int) -> None:
     if free < needed + SPARE:
         raise OSError(
             errno.ENOSPC,
-            f"A checkpoint takes {needed / 2**20:.0f} MiB and {free / 2**20:.0f} MiB are free. Make room, then start the "
-            "run again: it goes on from its last checkpoint",
+            f"A checkpoint takes {needed / 2**20:.0f} MiB and {free / 2**20:.0f} MiB are free. Make room, then start "
+            "the run again: it goes on from its last checkpoint",
             str(folder),
         )
 

@@ -77,7 +77,7 @@ def candidates(settings: Sample) -> int:
 def draw(
     policy: Policy, prompts: Sequence[list[int]], *, keys: Sequence[str], settings: Sample, run: Run
 ) -> list[list[Sampled]]:
-    """The completions kept of each prompt: all that are sampled, or the first K of the candidates that differ in text."""
+    """The completions kept of each prompt: all that are sampled, or the first K candidates that differ in text."""
     drawn = sampling.sample(
         policy,
         prompts,

@@ -216,10 +216,14 @@ def demonstrations(path: Path, encoder: Encoder) -> list[Row]:
 def texts(path: Path, encoder: Encoder, *, max_length: int) -> list[Row]:
     """Pretraining rows: every token is predicted from those before it. Long texts are cut into pieces of max_length.
 
+    Of a chat that ends with the assistant the last answer alone is predicted: what people ask is not for it to say.
     A seq2seq model reads the first half and predicts the second (prefix language modelling, arXiv 1910.10683, 3.2.3).
     """
     rows = []
     for row in read_rows(path, text_problem):
+        if (answer := _last_answer(row, encoder)) and answer.length <= max_length:
+            rows.append(answer)
+            continue
         ids = encoder.text(row)
         for start in range(0, len(ids), max_length):
             piece = ids[start : start + max_length]
@@ -231,8 +235,15 @@ def texts(path: Path, encoder: Encoder, *, max_length: int) -> list[Row]:
     return rows
 
 
+def _last_answer(row: dict[str, Any], encoder: Encoder) -> Row | None:
+    *before, last = row.get("messages") or [{"role": ""}]
+    if not before or last["role"] != "assistant":
+        return None
+    return Row(encoder.prompt(before), encoder.completion(last["content"]))
+
+
 def within(rows: list[T], *, length: Callable[[T], int], limit: int, what: str) -> list[T]:
-    """The rows of at most `limit` tokens; says on the log how many were left out. Raises InputError where none is left."""
+    """The rows of at most `limit` tokens; says how many were left out. Raises InputError where none is left."""
     kept = [row for row in rows if length(row) <= limit]
     if len(kept) < len(rows):
         print(f"{len(rows) - len(kept)} of {len(rows)} {what} are longer than {limit} tokens and left out.", flush=True)
@@ -318,7 +329,7 @@ class Order:
 
 
 def parts(rows: Sequence[Row], *, token_budget: int) -> Iterator[list[int]]:
-    """Row numbers in parts of at most token_budget padded tokens, like lengths together; each part has a row at least."""
+    """Row numbers in parts of at most token_budget padded tokens, like lengths together, at least a row each."""
     part: list[int] = []
     for i in sorted(range(len(rows)), key=lambda j: rows[j].length):
         if part and (len(part) + 1) * rows[i].length > token_budget:

@@ -8,8 +8,8 @@ STOPPED = 75
 
 
 class InputError(Exception):
-    """Something the person who started the stage can put right: says what was found, what was expected and what to do."""
+    """What the person who started the stage can put right: says what was found, what was expected and what to do."""
 
 
-class Stopped(Exception):  # noqa: N818 - not an error: the stage was asked to stop and its checkpoint is on disk
+class Stopped(Exception):
     """The stage was asked to stop, did so at a checkpoint, and goes on from there when started again."""

@@ -55,7 +55,7 @@ def compare(
     settings: Sample,
     run: Run,
 ) -> Metrics:
-    """Sample from the policy; mean length and, with a reference its KL (a completion, k1 and k3), with a reward model the reward."""
+    """Sample from the policy: mean length; with a reference the KL a completion; with a reward model the reward."""
     rows: list[Row] = []
     finished = 0
     for batch in batches_of_prompts(

@@ -33,7 +33,8 @@ def knob(
 ) -> T:
     """A dataclass field with its help text, source and bounds (inclusive) as metadata."""
     metadata = {"help": help, "source": source, "low": low, "high": high, "choices": tuple(choices)}
-    return field(default=default, metadata=metadata)  # type: ignore[return-value]
+    declared: T = field(default=default, metadata=metadata)
+    return declared
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,7 +93,9 @@ class Optimisation(Computing):
     checkpoint_seconds: float = knob(
         60.0, "Seconds between checkpoints (they do not touch the mathematics); 0: after every step.", low=0
     )
-    group_by_length: bool = knob(True, "Put rows of like length into one batch: less padding, same order of epochs.")
+    group_by_length: bool = knob(
+        default=True, help="Put rows of like length into one batch: less padding, same order of epochs."
+    )
 
     def problems(self) -> list[str]:
         problems = super().problems()
@@ -114,7 +117,14 @@ class Pretrain(Optimisation):
     num_heads: int = knob(6, "Attention heads of the model that is built.", low=1)
     intermediate_size: int = knob(512, "Width of the feed-forward part of the model that is built.", low=8)
     max_position_embeddings: int = knob(1024, "Longest sequence the model that is built is meant for.", low=16)
-    tie_word_embeddings: bool = knob(True, "Use one matrix for the embedding of tokens and for the output.")
+    initializer_range: float = knob(
+        0.02,
+        "Standard deviation of the weights of the model that is built; narrow ones learn faster from wider.",
+        low=0,
+    )
+    tie_word_embeddings: bool = knob(
+        default=True, help="Use one matrix for the embedding of tokens and for the output."
+    )
 
     def problems(self) -> list[str]:
         problems = super().problems()
@@ -155,7 +165,7 @@ class Reward(Optimisation):
         source=f"{PAPER}, C.2 (drop)",
         choices=("drop", "half"),
     )
-    group_by_length: bool = knob(False, "Put rankings of like length into one batch: less padding.")
+    group_by_length: bool = knob(default=False, help="Put rankings of like length into one batch: less padding.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -195,7 +205,9 @@ class PPO(Optimisation):
         0.2, "How far an update may move a value; 0: as far as it likes.", source=LM_HUMAN, low=0
     )
     vf_coef: float = knob(0.1, "Weight of the value loss.", source=LM_HUMAN, low=0)
-    whiten_rewards: bool = knob(False, "Scale rewards to unit variance before the advantages are made.", source=N_PLUS)
+    whiten_rewards: bool = knob(
+        default=False, help="Scale rewards to unit variance before the advantages are made.", source=N_PLUS
+    )
     missing_eos_penalty: float = knob(
         0.0, "Taken from the reward of a completion that did not end by itself.", source=f"{N_PLUS} (1.0)", low=0
     )
@@ -298,7 +310,10 @@ OVERRIDES: dict[str, dict[str, dict[str, Any]]] = {
     "paper": {stage: {} for stage in STAGES},
     # Found by trial on a model of two million weights, two CPU cores and a few dozen demonstrations.
     "starter": {
-        "pretrain": SHORT | {"learning_rate": 2e-3, "batch_size": 12, "max_steps": 5000, "epochs": 100.0, "log_every": 20},
+        "pretrain": SHORT | {
+            "learning_rate": 1.5e-3, "batch_size": 12, "max_steps": 5000, "epochs": 100.0, "log_every": 20,
+            "num_layers": 3, "initializer_range": 0.06,
+        },
         "sft": SHORT | {"dropout": 0.0, "learning_rate": 3e-4, "batch_size": 8, "epochs": 8.0},
         "reward_model": SHORT | {"learning_rate": 3e-4, "batch_size": 16, "epochs": 1.0},
         "ppo": SHORT | {
@@ -313,15 +328,15 @@ OVERRIDES: dict[str, dict[str, dict[str, Any]]] = {
     # Seconds on a model of a few thousand weights: shows that the parts fit together, not that anything is learnt.
     "test": {
         "pretrain": TINY | TRAINING | {
-            "learning_rate": 3e-3, "warmup_steps": 2, "max_steps": 4, "batch_size": 4, "vocab_size": 320, "hidden_size": 32,
-            "num_layers": 2, "num_heads": 2, "intermediate_size": 48, "max_position_embeddings": 128,
+            "learning_rate": 3e-3, "warmup_steps": 2, "max_steps": 4, "batch_size": 4, "vocab_size": 320,
+            "hidden_size": 32, "num_layers": 2, "num_heads": 2, "intermediate_size": 48, "max_position_embeddings": 128,
         },
         "sft": TINY | TRAINING | {"learning_rate": 3e-3, "batch_size": 4, "epochs": 2.0, "dropout": 0.0},
         "reward_model": TINY | TRAINING | {"learning_rate": 3e-3, "batch_size": 4},
         "ppo": TINY | TRAINING | {
-            "learning_rate": 1e-3, "value_learning_rate": 3e-3, "warmup_steps": 0, "total_episodes": 24, "batch_size": 8,
-            "minibatch_size": 4, "num_ppo_epochs": 2, "response_length": 8, "ptx_coef": 0.5, "ptx_batch_size": 4,
-            "fixed_samples": 2, "fixed_samples_every": 2,
+            "learning_rate": 1e-3, "value_learning_rate": 3e-3, "warmup_steps": 0, "total_episodes": 24,
+            "batch_size": 8, "minibatch_size": 4, "num_ppo_epochs": 2, "response_length": 8,
+            "ptx_coef": 0.5, "ptx_batch_size": 4, "fixed_samples": 2, "fixed_samples_every": 2,
         },
         "sample": TINY | {"max_new_tokens": 8},
         "score": TINY,

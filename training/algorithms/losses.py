@@ -24,10 +24,10 @@ def entropy(logits: Tensor) -> Tensor:
 
 
 def ranking_loss(rewards: Tensor, ranks: Tensor, *, ties: str = "drop") -> Tensor:
-    """Mean of -log σ(r_better - r_worse) over the pairs of one ranking (InstructGPT eq. 1): the 1 / C(K, 2) of the paper.
+    """Mean of -log σ(r_better - r_worse) over the pairs of one ranking (InstructGPT eq. 1, its 1 / C(K, 2) included).
 
-    rewards, ranks: (K,), a lower rank is better. Pairs of equal rank are left out ("drop", as in the paper) or count half
-    a win for either side ("half"). Where no pair is left the loss is 0, with gradients of 0.
+    rewards, ranks: (K,), a lower rank is better. Pairs of equal rank are left out ("drop", as in the paper) or count
+    half a win for either side ("half"). Where no pair is left the loss is 0, with gradients of 0.
     """
     first, second = torch.triu_indices(len(ranks), len(ranks), offset=1, device=rewards.device)
     margin = rewards[first] - rewards[second]  # (pairs,)
@@ -54,7 +54,7 @@ def masked_whiten(values: Tensor, mask: Tensor, *, shift_mean: bool = True) -> T
 def shaped_rewards(logprobs: Tensor, ref_logprobs: Tensor, scores: Tensor, mask: Tensor, *, kl_coef: float) -> Tensor:
     """-kl_coef · (log π - log π_ref) at every token, and the score at the last one (InstructGPT eq. 2, per token).
 
-    logprobs, ref_logprobs, mask: (B, R), scores: (B,) → (B, R). This is the k1 estimate of the KL, unbiased in the reward.
+    logprobs, ref_logprobs, mask: (B, R), scores: (B,) → (B, R). The penalty is the KL's k1 estimate: unbiased here.
     """
     rewards = torch.where(mask, -kl_coef * (logprobs - ref_logprobs), 0)
     last = mask.sum(1, keepdim=True) - 1  # (B, 1)
@@ -64,7 +64,7 @@ def shaped_rewards(logprobs: Tensor, ref_logprobs: Tensor, scores: Tensor, mask:
 def gae(rewards: Tensor, values: Tensor, mask: Tensor, *, gamma: float, lam: float) -> tuple[Tensor, Tensor]:
     """Generalised advantage estimates and returns (arXiv 1506.02438, eq. 16), 0 outside the mask.
 
-    rewards, values, mask: (B, R); a row's tokens are its first places; nothing is bootstrapped after the last. → (B, R) twice.
+    rewards, values, mask: (B, R) → (B, R) twice. A row's tokens are its first places; after the last comes nothing.
     """
     values = torch.where(mask, values, 0)
     advantages = torch.zeros_like(values)
@@ -86,7 +86,7 @@ def policy_loss(logprobs: Tensor, old_logprobs: Tensor, advantages: Tensor, *, c
 
 
 def value_loss(values: Tensor, old_values: Tensor, returns: Tensor, *, cliprange_value: float) -> Tensor:
-    """Half the squared error for each token, clipped to the old value ± cliprange_value (0: not clipped). All (N,) → (N,)."""
+    """Half the squared error of each token, the value kept to the old ± cliprange_value (0: free). All (N,) → (N,)."""
     plain = (values - returns) ** 2
     if not cliprange_value:
         return 0.5 * plain
@@ -106,7 +106,7 @@ def k3(logprobs: Tensor, ref_logprobs: Tensor) -> Tensor:
 
 
 def explained_variance(values: Tensor, returns: Tensor) -> Tensor:
-    """1 - Var(returns - values) / Var(returns): 1 is perfect, 0 no better than a constant. values, returns: (N,) → ()."""
+    """1 - Var(returns - values) / Var(returns): 1 is perfect, 0 no better than a constant. Both (N,) → ()."""
     variance = returns.var(correction=0)
     return 1 - (returns - values).var(correction=0) / (variance + 1e-8)
 

@@ -118,11 +118,13 @@ class Scorer(Network):
         """(B,): the score read at each row's last token, EOS where it ended, less the offset."""
         states = self.states(batch)
         ends = states[torch.arange(len(states), device=states.device), batch.ends]
-        return self.score(ends)[:, 0].float() - self.offset
+        rewards: Tensor = self.score(ends)[:, 0].float() - self.offset
+        return rewards
 
     def values(self, batch: Batch) -> Tensor:
         """(N,): the score read before each completion token, less the offset."""
-        return self.score(self.states(batch)[batch.predicts])[:, 0].float() - self.offset
+        values: Tensor = self.score(self.states(batch)[batch.predicts])[:, 0].float() - self.offset
+        return values
 
     def save(self, folder: Path) -> None:
         self.model.config.reward_offset = self.offset
@@ -161,7 +163,7 @@ def load_reward_model(name: str) -> Scorer:
         or config.num_labels != 1
     ):
         raise InputError(
-            f"{name} holds a {', '.join(config.architectures or ['model of no kind'])} with {config.num_labels} labels. "
+            f"{name} holds a {', '.join(config.architectures or ['model of no kind'])}, {config.num_labels} labels. "
             "Give a reward model: the model folder of a reward_model run, or a sequence classifier of one label."
         )
     model = _open(AutoModelForSequenceClassification, name, config)
@@ -171,7 +173,7 @@ def load_reward_model(name: str) -> Scorer:
 def new_reward_model(name: str, *, seed: int) -> Scorer:
     """A reward model that starts from a policy's weights, with a new head.
 
-    The head is drawn with deviation 1 / sqrt(width + 1), so that scores begin near unit size (arXiv 2403.17031, detail 14).
+    The head is drawn with deviation 1 / sqrt(width + 1): scores begin near unit size (arXiv 2403.17031, detail 14).
     """
     from transformers import AutoModel, AutoModelForSequenceClassification
 
@@ -194,7 +196,7 @@ def new_reward_model(name: str, *, seed: int) -> Scorer:
 
 
 def pad_apart(model: Any, tokenizer: Tokenizer) -> None:
-    """Give the tokenizer a pad token that is not EOS: readers that look for the last token that is no pad would miss EOS."""
+    """Give the tokenizer a pad token that is not EOS: who looks for the last token that is no pad would miss EOS."""
     if tokenizer.pad_token_id is None or tokenizer.pad_token_id == tokenizer.eos_token_id:
         tokenizer.add_special_tokens({"pad_token": "<|pad|>"})
         if len(tokenizer) > model.config.vocab_size:
@@ -219,7 +221,8 @@ def _classifier(kind: Any, name: str, config: Any) -> Any | None:
         return None
     model = _open(kind, name, config)
     score = getattr(model, "score", None)
-    return model if isinstance(score, nn.Linear) and score.bias is None else None
+    bare = isinstance(score, nn.Linear) and not dict(score.named_parameters()).keys() - {"weight"}
+    return model if bare else None
 
 
 def _config(name: str) -> Any:
@@ -229,8 +232,8 @@ def _config(name: str) -> Any:
             raise InputError(f"{name} has no config.json. Give a Hugging Face model folder.")
         if not any(folder.glob("*.safetensors")):
             raise InputError(
-                f"{name} has no *.safetensors file, and other formats can run code when opened. Convert the weights with "
-                "`model.save_pretrained(folder)` of a current transformers."
+                f"{name} has no *.safetensors file, and other formats can run code when opened. Convert the weights "
+                "with `model.save_pretrained(folder)` of a current transformers."
             )
     elif folder.is_absolute() or name.startswith(".") or name.count("/") > 1 or folder.exists():
         raise InputError(f"There is no model folder {name}. Give a folder, or the name of a model on the hub.")

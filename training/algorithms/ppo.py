@@ -30,7 +30,7 @@ from training.algorithms.run_folder import Metrics, Run
 
 @dataclass
 class Episodes:
-    """What an iteration learns from. B episodes of at most R tokens; all tensors (B, R), zeros after a row's last token."""
+    """What an iteration learns from: B episodes, tensors (B, R) with zeros after a row's last token."""
 
     rows: list[Row]
     logprobs: Tensor
@@ -239,7 +239,9 @@ class Trainer:
 def fit(run: Run, trainer: Trainer, *, fixed: Sequence[list[int]] = ()) -> Metrics:
     """Run PPO to its end, from a checkpoint if there is one; the last metrics."""
     settings = trainer.settings
-    optimizers = {name: optimiser.adam for name, optimiser in trainer.optimisers.items()}
+    optimizers: dict[str, torch.optim.Optimizer] = {
+        name: optimiser.adam for name, optimiser in trainer.optimisers.items()
+    }
     state = State(modules=trainer.modules(), optimizers=optimizers)
 
     def take_step(step: int) -> Metrics | None:
@@ -248,21 +250,26 @@ def fit(run: Run, trainer: Trainer, *, fixed: Sequence[list[int]] = ()) -> Metri
         if place == 0:
             if fixed and iteration % settings.fixed_samples_every == 0:
                 _write_fixed(run, trainer, fixed, step=step)
-            episodes, collected = trainer.collect(iteration, run=run)
-            state.tensors, state.values["metrics"] = episodes.pack(), [collected]
+            episodes, metrics = trainer.collect(iteration, run=run)
+            state.tensors, state.values["metrics"] = episodes.pack(), [metrics]
         state.values["metrics"].append(trainer.update(Episodes.unpack(state.tensors), step=step))
         if place + 1 < trainer.updates:
             return None
-        collected, *updates = state.values["metrics"]
-        trainer.kl.update(collected["objective/kl"], episodes=settings.batch_size)
+        report = _report(*state.values["metrics"])
+        trainer.kl.update(report["objective/kl"], episodes=settings.batch_size)
         state.values["kl_coef"] = trainer.kl.coef
-        state.values["over"] = bool(settings.max_kl) and collected["objective/kl"] > settings.max_kl
-        return collected | {name: sum(each[name] for each in updates) / len(updates) for name in updates[0]}
+        state.values["over"] = bool(settings.max_kl) and report["objective/kl"] > settings.max_kl
+        return report
 
-    metrics = train(run, state=state, settings=settings, total_steps=trainer.total_steps, take_step=take_step)
+    figures = train(run, state=state, settings=settings, total_steps=trainer.total_steps, take_step=take_step)
     if fixed:
         _write_fixed(run, trainer, fixed, step=state.step)
-    return metrics | {"updates": state.step}
+    return figures | {"updates": state.step}
+
+
+def _report(collected: Metrics, *updates: Metrics) -> Metrics:
+    """What an iteration collected, and the means over its updates."""
+    return collected | {name: sum(each[name] for each in updates) / len(updates) for name in updates[0]}
 
 
 def ppo(

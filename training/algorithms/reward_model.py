@@ -12,6 +12,7 @@ from torch import Tensor
 from training.algorithms import data, model_card
 from training.algorithms.checkpoints import State
 from training.algorithms.data import Encoder, Row
+from training.algorithms.errors import InputError
 from training.algorithms.hyperparameters import Computing, Reward
 from training.algorithms.loop import train
 from training.algorithms.losses import ranking_loss
@@ -63,7 +64,7 @@ def together(rankings: Sequence[Ranking], *, token_budget: int) -> list[list[Ran
 
 
 def score(model: Scorer, rankings: Sequence[Ranking]) -> list[Tensor]:
-    """The rewards of each ranking's completions, (K,) each: every completion is run once, whatever it is compared with."""
+    """The rewards of each ranking's completions, (K,) each: a completion is run once, whatever it is compared with."""
     rewards = model.rewards(model.collate([row for ranking in rankings for row in ranking.rows]))
     return list(rewards.split([len(ranking.rows) for ranking in rankings]))
 
@@ -197,7 +198,7 @@ def _fitting(rankings: list[Ranking], settings: Reward, *, what: str) -> list[Ra
     kept = data.within(rankings, length=lambda each: each.length, limit=settings.max_length, what=what)
     widest = max(ranking.padded for ranking in kept)
     if widest > settings.token_budget:
-        raise data.InputError(
+        raise InputError(
             f"A ranking takes {widest} tokens and token_budget is {settings.token_budget}; a ranking is run whole. "
             "Raise token_budget."
         )

@@ -1,7 +1,7 @@
 """Sampling completions with a key-value cache: any transformers model, causal or sequence-to-sequence.
 
-By default from the policy's own distribution (temperature 1, no top-k, no top-p). Each completion has a seed of its own,
-so it does not depend on what is sampled beside it. B rows alive, V tokens in the vocabulary.
+By default from the policy's own distribution (temperature 1, no top-k, no top-p). Each completion has its own seed, so
+it does not depend on what is sampled beside it. B rows alive, V tokens in the vocabulary.
 """
 
 from __future__ import annotations
@@ -121,7 +121,7 @@ def choose(logits: Tensor, uniform: Tensor, settings: Settings) -> Tensor:
 
 
 def _precision(settings: Settings) -> str:
-    """Autocast would turn every weight into bf16 again at every token: on a processor that takes longer than it saves."""
+    """Autocast turns every weight into bf16 anew at every token: on a processor that takes longer than it saves."""
     return "fp32" if settings.precision == "auto" and device().type == "cpu" else settings.precision
 
 

@@ -1,4 +1,4 @@
-"""A small Llama and its tokenizer, made from nothing but texts: for trying the loop where no model can be downloaded."""
+"""A small Llama and its tokenizer, made from nothing but texts: to try the loop where no model can be had."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import torch
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from training.algorithms.hyperparameters import Pretrain
@@ -34,7 +34,9 @@ def texts_of(rows: Iterable[dict[str, Any]]) -> Iterable[str]:
 def train_tokenizer(texts: Iterable[str], *, vocab_size: int) -> PreTrainedTokenizerFast:
     """A byte-level BPE: any text can be written in it, Chinese included, and read back unchanged."""
     tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    # Chinese has no spaces: its characters are kept apart, or the tokens would be whole phrases of the corpus.
+    characters = pre_tokenizers.Split(Regex("[\u4e00-\u9fff]"), "isolated")
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([characters, pre_tokenizers.ByteLevel(add_prefix_space=False)])
     tokenizer.decoder = decoders.ByteLevel()
     specials = [PAD, EOS, *(f"<|{role}|>" for role in ROLES)]
     trainer = trainers.BpeTrainer(
@@ -65,9 +67,11 @@ def build(texts: Iterable[str], settings: Pretrain) -> Policy:
         intermediate_size=settings.intermediate_size,
         max_position_embeddings=settings.max_position_embeddings,
         tie_word_embeddings=settings.tie_word_embeddings,
+        initializer_range=settings.initializer_range,
         pad_token_id=tokenizer.pad_token_id,
         eos_token_id=tokenizer.eos_token_id,
         bos_token_id=None,
     )
     torch.manual_seed(settings.seed)
-    return Policy(LlamaForCausalLM(config).to(device()), tokenizer)
+    model: Any = LlamaForCausalLM(config)
+    return Policy(model.to(device()), tokenizer)
