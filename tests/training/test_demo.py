@@ -16,7 +16,7 @@ from django.conf import settings
 from django.contrib.auth import authenticate
 from django.core.management import call_command
 
-from annotation.models import Demonstration, Item, ItemKind, Membership, Project, Prompt, Role, Split, User
+from annotation.models import Demonstration, Item, ItemKind, Membership, Project, Prompt, Ranking, Role, Split, User
 from tests.training.processes import environment
 from training import bootstrap
 from training.management.commands import demo
@@ -45,6 +45,7 @@ def counts() -> dict[str, int]:
         "demonstrations": Demonstration.objects.count(),
         "to write": Item.objects.filter(kind=ItemKind.DEMONSTRATION).count(),
         "to rank": Item.objects.filter(kind=ItemKind.RANKING).count(),
+        "ranked": Ranking.objects.count(),
         "policies": Policy.objects.count(),
         "runs": TrainingRun.objects.count(),
     }
@@ -53,12 +54,13 @@ def counts() -> dict[str, int]:
 def assert_complete() -> None:
     found = counts()
     assert found == {
-        "people": 3,
-        "memberships": 5,
+        "people": 3 + demo.ANNOTATORS,
+        "memberships": 5 + demo.ANNOTATORS,
         "prompts": sum(demo.PROMPTS.values()) + found["demonstrations"],
         "demonstrations": 48,
         "to write": demo.TO_DEMONSTRATE,
-        "to rank": demo.TO_RANK,
+        "to rank": demo.TO_RANK + demo.RANKED,
+        "ranked": demo.RANKED,
         "policies": 1,
         "runs": 1,
     }

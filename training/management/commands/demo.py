@@ -10,22 +10,38 @@ from argparse import ArgumentParser
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
 from django.utils import timezone
 
-from annotation.collection import NewPrompt, add_prompts
-from annotation.models import Demonstration, Guidelines, Membership, Project, Role, Split, User
+from annotation.assignment import take
+from annotation.collection import NewPrompt, add_prompts, submit_ranking
+from annotation.models import (
+    Completion,
+    Demonstration,
+    Guidelines,
+    ItemKind,
+    Membership,
+    Project,
+    Ranking,
+    Role,
+    Split,
+    User,
+)
 from training import bootstrap, generation, registry, runs
 from training.models import Policy, RunState, Stage, TrainingRun
+from training.starter.judgement import Annotator
 
 SLUG = "demo"
 BASE = "starter"
-PROMPTS = {"prompts_train": 800, "prompts_held_out": 200}
+PROMPTS = {"prompts_train": 2_000, "prompts_held_out": 200}
 TO_DEMONSTRATE = 40
 TO_RANK = 60
+RANKED = 600  # by simulated annotators, so that the first round has something to learn from
+ANNOTATORS = 4
 PEOPLE = {
     "annotator": [Role.ANNOTATOR],
     "admin": [Role.ADMIN, Role.ANNOTATOR],
@@ -45,6 +61,7 @@ A good output, in this order of weight:
 
 Put the best output first. Outputs that you would not tell apart share a place.
 
+Most of the rankings that you find here were made by simulated annotators, so that a first round can be tried at once.
 The model behind this project is a toy that was trained on this machine a few minutes ago, on made-up texts about a
 small world of animals, places and things. It is here to try the whole loop with, not to be useful.
 """
@@ -70,6 +87,7 @@ class Command(BaseCommand):
         self._texts(project, corpus)
         base = self._base(project, model, corpus)
         self._outputs(project, base, preset=options["preset"])
+        self._rankings(project)
 
     def say(self, line: str) -> None:
         self.stdout.write(line)
@@ -136,11 +154,11 @@ class Command(BaseCommand):
         if run is None:
             run = runs.create(
                 project, stage=Stage.SAMPLE, user=None, base=base, preset=preset, values=generation.sampling(project),
-                inputs={"prompts": generation.choose_prompts(project, count=TO_RANK)},
+                inputs={"prompts": generation.choose_prompts(project, count=TO_RANK + RANKED)},
             )  # fmt: skip
         elif run.state in (RunState.FAILED, RunState.CANCELLED):
             runs.retry(run)
-        self.say("Sampling outputs to rank (about 15 s)")
+        self.say("Sampling outputs to rank (about 40 s)")
         while not run.is_final:
             runs.sweep()
             runs.execute(run.pk)
@@ -148,6 +166,31 @@ class Command(BaseCommand):
             run.refresh_from_db()
         if run.state != RunState.SUCCEEDED:
             raise CommandError(f"The starter model's outputs could not be sampled: {run.error}")
+
+    def _rankings(self, project: Project) -> None:
+        """Simulated annotators rank what was sampled, all but what a visitor is to find in the queue."""
+        people = [self._simulated(project, number) for number in range(1, ANNOTATORS + 1)]
+        self.say("Having simulated annotators rank most of it (about 15 s)")
+        for turn in range(Ranking.objects.filter(prompt__project=project).count(), RANKED):
+            annotator, account = people[turn % ANNOTATORS]
+            piece = take(project, account, kinds=[ItemKind.RANKING])
+            if piece is None:
+                return
+            texts = Completion.objects.in_bulk(piece.shown)
+            judged = annotator.ranks(piece.item.prompt.text, [texts[shown].text for shown in piece.shown])
+            groups = [[piece.shown[place] for place in group] for group in judged.groups]
+            ratings = dict(zip(piece.shown, judged.ratings, strict=True))
+            submit_ranking(piece, client_key=uuid4(), groups=groups, ratings=ratings, flags={})
+
+    def _simulated(self, project: Project, number: int) -> tuple[Annotator, User]:
+        """An account that nobody can sign in with, and the taste behind it."""
+        name = f"simulated-{number}"
+        account, made = User.objects.get_or_create(username=name)
+        if made:
+            account.set_unusable_password()
+            account.save(update_fields=["password"])
+        Membership.objects.get_or_create(project=project, user=account, role=Role.ANNOTATOR)
+        return Annotator(name), account
 
 
 def _prompt(row: dict[str, Any]) -> NewPrompt:
