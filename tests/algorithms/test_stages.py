@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,7 +12,7 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
 
-from tests.algorithms.conftest import Stage, lines
+from tests.algorithms.conftest import ROOT, Stage, flags, lines
 from training.algorithms import __main__
 from training.algorithms.hyperparameters import STAGES
 from training.algorithms.networks import load_policy, load_reward_model
@@ -167,3 +169,23 @@ def _rankings(files: dict[str, str], model: object) -> list:  # type: ignore[typ
     from training.algorithms.reward_model import read_rankings
 
     return read_rankings(Path(files["rankings"]), model.encoder)  # type: ignore[attr-defined]
+
+
+def test_a_process_on_standby_runs_the_stage_it_is_given(
+    folders: dict[str, Path], files: dict[str, str], tmp_path: Path
+) -> None:
+    begin = [sys.executable, "-m", "training.algorithms", "standby"]
+    waiting = subprocess.Popen(begin, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT, text=True)
+    assert waiting.stdout is not None
+    assert waiting.stdout.readline() == "ready\n"
+    stage = flags("sft", base=folders["llama"], demonstrations=files["demonstrations"], out=tmp_path)
+    waiting.communicate(json.dumps(stage) + "\n")
+    assert waiting.returncode == 0
+    assert json.loads((tmp_path / "result.json").read_text())["seconds"]["startup"] < 3
+
+
+def test_a_process_on_standby_ends_with_the_one_that_began_it() -> None:
+    begin = [sys.executable, "-m", "training.algorithms", "standby"]
+    waiting = subprocess.Popen(begin, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT, text=True)
+    waiting.communicate("")
+    assert waiting.returncode == 0

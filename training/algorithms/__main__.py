@@ -1,4 +1,4 @@
-"""`python -m training.algorithms STAGE …`: one stage on files, into a run folder.
+"""`python -m training.algorithms STAGE …`: one stage on files, into a run folder; STAGE `standby` waits for one.
 
 Exit codes: 0 done, 2 you can fix it (error.json says what), 75 stopped at a checkpoint; anything else is a crash.
 """
@@ -18,7 +18,8 @@ import os  # noqa: E402
 import sys  # noqa: E402
 from collections.abc import Sequence  # noqa: E402
 from pathlib import Path  # noqa: E402
-from typing import Any  # noqa: E402
+from types import ModuleType  # noqa: E402
+from typing import Any, NoReturn  # noqa: E402
 
 from training.algorithms import hyperparameters as hp  # noqa: E402
 from training.algorithms.errors import DONE, STOPPED, USER_CAN_FIX, InputError, Stopped  # noqa: E402
@@ -72,6 +73,8 @@ INPUTS: dict[str, tuple[str, dict[str, str]]] = {
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one stage; the exit code."""
+    if int(os.environ.get("RANK", "0")) > 0:
+        return DONE  # a launcher began one process a device; a stage runs on one, and the first process has it
     arguments = vars(parser().parse_args(argv))
     stage: str = arguments["stage"]
     module, inputs = INPUTS[stage]
@@ -147,14 +150,19 @@ def _values(arguments: dict[str, Any]) -> dict[str, Any]:
 
 
 def _perform(stage: str, module: str, run: Run, settings: hp.Computing, given: dict[str, Any]) -> dict[str, Any]:
-    # Set before the libraries are imported, which read them then. Threads that wait by spinning make a step ten times as
-    # long as soon as anything else wants the processor (two cores: 409 ms against 47 ms).
+    function = getattr(_library(module), stage)
+    figures: dict[str, Any] = function(run, settings, **{name: value for name, value in given.items() if value})
+    return figures
+
+
+def _library(module: str) -> ModuleType:
+    """One of our modules that need torch."""
+    # Set before torch is imported, which reads it then. Threads that wait by spinning make a step ten times as long as
+    # soon as anything else wants the processor (two cores: 409 ms against 47 ms).
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
-    function = getattr(importlib.import_module(f"training.algorithms.{module}"), stage)
-    figures: dict[str, Any] = function(run, settings, **{name: value for name, value in given.items() if value})
-    return figures
+    return importlib.import_module(f"training.algorithms.{module}")
 
 
 def _report(run: Run, error: Exception) -> int:
@@ -171,5 +179,28 @@ def _explained(stage: str) -> str:
     return "\n".join(lines)
 
 
+def _standby() -> list[str]:
+    """Import what a stage needs, then wait for its arguments, a JSON list on stdin; none where stdin is closed.
+
+    Imports take longer than loading, training and saving a small model: they can be over before a stage is due.
+    """
+    _library("ppo")
+    importlib.import_module("transformers.models.llama.modeling_llama")
+    print("ready", flush=True)
+    arguments: list[str] = json.loads(sys.stdin.readline() or "[]")
+    return arguments
+
+
+def _end(code: int) -> NoReturn:
+    """Everything is written and closed by now; the libraries would take a second to tidy up after themselves."""
+    sys.stdout.flush()
+    os._exit(code)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    if sys.argv[1:] != ["standby"]:
+        _end(main())
+    if not (awaited := _standby()):
+        _end(DONE)
+    STARTED = time.perf_counter()
+    _end(main(awaited))

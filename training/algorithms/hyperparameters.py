@@ -350,10 +350,20 @@ def resolve(stage: str, *, preset: str = "paper", values: Mapping[str, Any] | No
 
     Raises InputError naming every unknown name, wrong type, value out of bounds and joint problem at once.
     """
-    kind = STAGES[stage]
-    fields = {f.name: f for f in dataclasses.fields(kind)}
-    problems, settled = [], dict(OVERRIDES[preset][stage])
-    for name, value in (values or {}).items():
+    settled, problems = checked(stage, values or {})
+    if problems:
+        raise InputError(" ".join(problems))
+    chosen = STAGES[stage](**{**OVERRIDES[preset][stage], **settled})
+    if joint := chosen.problems():
+        raise InputError(" ".join(joint))
+    return chosen
+
+
+def checked(stage: str, values: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """The values as the stage has them, and what is wrong with each by itself; their fit together is `resolve`'s."""
+    fields = {f.name: f for f in dataclasses.fields(STAGES[stage])}
+    problems, settled = list[str](), dict[str, Any]()
+    for name, value in values.items():
         if name not in fields:
             problems.append(f"{name} is no hyperparameter of {stage}; these are: {', '.join(sorted(fields))}.")
             continue
@@ -363,12 +373,7 @@ def resolve(stage: str, *, preset: str = "paper", values: Mapping[str, Any] | No
             problems.append(f"{name} is {value!r}; a value like {fields[name].default!r} is expected.")
     for name, value in settled.items():
         problems += _out_of_bounds(name, value, fields[name].metadata)
-    if problems:
-        raise InputError(" ".join(problems))
-    chosen = kind(**settled)
-    if joint := chosen.problems():
-        raise InputError(" ".join(joint))
-    return chosen
+    return settled, problems
 
 
 def from_file(path: Path) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import time
 from collections.abc import Callable, Mapping
@@ -64,7 +65,7 @@ class Run:
     def log(self, step: int, total_steps: int, metrics: Metrics) -> None:
         """Append one line of metrics. After a kill a step may appear twice; both lines say the same of the training."""
         line = {"step": step, "total_steps": total_steps, "seconds": round(self.seconds.get("training", 0.0), 3)}
-        self.append("metrics.jsonl", line | {name: round(float(value), 6) for name, value in metrics.items()})
+        self.append("metrics.jsonl", line | {name: _number(value) for name, value in metrics.items()})
 
     def append(self, name: str, line: Mapping[str, Any]) -> None:
         with (self.path / name).open("a", encoding="utf-8") as file:
@@ -89,7 +90,8 @@ class Run:
         """Write result.json, the last file of a run: where it exists, everything else is whole."""
         seconds = {part: round(value, 3) for part, value in self.seconds.items()}
         seconds["total"] = round(time.perf_counter() - self.started, 3)
-        write_json(self.path / "result.json", {**figures, "seconds": seconds})
+        written = {name: _number(value) if isinstance(value, float) else value for name, value in figures.items()}
+        write_json(self.path / "result.json", {**written, "seconds": seconds})
 
     def fail(self, error: BaseException) -> None:
         """Write error.json; a disk too full for it is reported on stderr alone."""
@@ -98,6 +100,11 @@ class Run:
             write_json(self.path / "error.json", {"error": type(error).__name__, "message": str(error)})
         except OSError as full:
             print(f"error.json could not be written: {full}", flush=True)
+
+
+def _number(value: float) -> float | None:
+    """What JSON can hold: a figure that is not a number, or not finite, is missing."""
+    return round(float(value), 6) if math.isfinite(value) else None
 
 
 def write_json(path: Path, values: Any) -> None:
