@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from training.algorithms.errors import InputError
-from training.algorithms.hyperparameters import PRESETS, STAGES, resolve
+from training.algorithms.hyperparameters import PRESETS, STAGES, checked, resolve
 from training.models import Policy
 
 AUTO = "auto"
@@ -20,7 +20,7 @@ AVERAGES_TO_FORGET = 10  # how often the moving average must have run over its m
 Rows = Mapping[str, int]
 Values = dict[str, Any]
 
-__all__ = ["AUTO", "PRESETS", "InputError", "chosen_preset", "settle"]
+__all__ = ["AUTO", "PRESETS", "InputError", "checked", "chosen_preset", "settle"]
 
 
 def settle(

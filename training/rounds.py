@@ -15,7 +15,7 @@ from django.utils.translation import gettext as _
 
 from annotation.models import Project, User
 from training import datasets, generation, runs
-from training.hyperparameters import AUTO, PRESETS, InputError, settle
+from training.hyperparameters import AUTO, PRESETS, InputError, checked
 from training.messages import SWEEP_SECONDS, nudge
 from training.models import Policy, RewardModel, Round, RoundStage, RoundState, RunState, Stage, TrainingRun
 
@@ -309,16 +309,13 @@ def _base(project: Project, chosen: int | None) -> Policy:
 
 
 def _setting_problems(options: Options) -> list[str]:
-    """What is wrong with the settings by stage; their fit to the data is looked at when the stage starts."""
+    """What is wrong with each setting by itself; their fit together and to the data is seen when a stage starts."""
     problems = []
     for stage, values in options.hyperparameters.items():
         if stage not in TRAINED:
             problems.append(_("A round has no stage {name}.").format(name=stage))
             continue
-        try:
-            settle(stage, preset="paper" if options.preset == AUTO else options.preset, rows={}, values=values)
-        except InputError as error:
-            problems.append(f"{stage}: {error}")
+        problems += [f"{stage}: {problem}" for problem in checked(stage, values)[1]]
     return problems
 
 

@@ -268,3 +268,10 @@ def test_doubled_messages_at_every_step_do_nothing_twice() -> None:
     assert Dataset.objects.count() == 1
     assert round.runs.count() == 5
     assert Item.objects.filter(kind="ranking").count() == TEST["prompts"]
+
+
+def test_a_setting_that_only_fits_the_data_at_hand_is_no_reason_to_refuse_a_round() -> None:
+    options = rounds.Options.parse({"hyperparameters": {"ppo": {"minibatch_size": 32}}})
+    assert options.hyperparameters == {"ppo": {"minibatch_size": 32}}
+    with pytest.raises(rounds.RoundRefused, match=r"ppo: minibatch_size is 0"):
+        rounds.Options.parse({"hyperparameters": {"ppo": {"minibatch_size": 0}}})
