@@ -174,7 +174,7 @@ class Command(BaseCommand):
         for turn in range(Ranking.objects.filter(prompt__project=project).count(), RANKED):
             annotator, account = people[turn % ANNOTATORS]
             piece = take(project, account, kinds=[ItemKind.RANKING])
-            if piece is None:
+            if piece is None or piece.item.prompt is None:
                 return
             texts = Completion.objects.in_bulk(piece.shown)
             judged = annotator.ranks(piece.item.prompt.text, [texts[shown].text for shown in piece.shown])
