@@ -54,7 +54,7 @@ class Annotator:
         taste += 0.08 * self._lean("manners") * (verdict.polite < 1)
         taste += 0.05 * self._lean("completeness") * (verdict.complete < 1)
         luck = min(max(fraction("look", self.name, self.seed, prompt, text), 1e-9), 1 - 1e-9)
-        return verdict.score + taste + NormalDist(0, self.noise).inv_cdf(luck)
+        return verdict.score + taste + self.noise * NormalDist().inv_cdf(luck)
 
     def ranks(self, prompt: str, texts: Sequence[str]) -> Judgement:
         """Orders the answers from best to worst, with ties, and rates and flags each. Equal texts are always tied."""

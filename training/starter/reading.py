@@ -29,7 +29,7 @@ _VERBS = set(
 )
 _DETERMINERS = _ARTICLES | set("this that one no any each every another his her its whose s two".split())
 _CHINESE_FUNCTION = set("的是了在有和吗呢吧请您你我他她它把会可以也很这那去吃住到给因为就都还不")
-_CHINESE_TOLD = set("的是在和有你我它请您把这那因")
+_CHINESE_TOLD = set("的是在和有你我他她它请您把这那因可能")
 
 RUDE = re.compile(
     r"\b(silly|stupid|dumb|lazy|idiot|boring|shut up|leave me alone|wast(e|ing) (of )?(my )?time|who cares|go away|"
@@ -136,7 +136,9 @@ def is_sentence(text: str) -> bool:
     if len(words) < 2:
         return False
     share = sum(word in _FUNCTION_WORDS for word in words) / len(words)
-    verbs = any(word in _VERBS or word in _AUXILIARIES or word.endswith(("ed", "ing")) for word in words)
+    verbs = any(word in _VERBS or word in _AUXILIARIES for word in words) or bool(
+        re.search(r"\b[a-z]{3,}(ed|ing)\b", text)
+    )
     told = _AUXILIARIES | _CONJUNCTIONS | _SUBJECTS | {"it", "you", "me", "us", "let"}
     greeting = bool(re.match(r"(hello|hi|happy|nice|dear|good|here)\b", " ".join(words)))
     if text.count(",") > 1 and not greeting and not told.intersection(words):

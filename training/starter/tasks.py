@@ -38,12 +38,12 @@ class Task(ABC):
         self.phrases = world.phrases[self.name]
 
     @abstractmethod
-    def draw(self, rng: Random) -> Slots:
-        """What a prompt is about: the slots that its wording shows."""
-
-    @abstractmethod
     def domains(self) -> Mapping[str, Iterable[str]]:
         """Every value that each slot of a prompt can have."""
+
+    def draw(self, rng: Random) -> Slots:
+        """What a prompt is about: the slots that its wording shows."""
+        return {slot: rng.choice(list(values)) for slot, values in self.domains().items()}
 
     def truth(self, slots: Slots) -> Slots:
         """The slots and what follows from them: the words of a right answer."""
@@ -80,9 +80,6 @@ class Task(ABC):
 class Capital(Task):
     name, use_case, answer = "capital", "open_qa", ("city",)
 
-    def draw(self, rng: Random) -> Slots:
-        return {"country": rng.choice(list(self.world.countries))}
-
     def domains(self) -> Mapping[str, Iterable[str]]:
         return {"country": self.world.countries}
 
@@ -100,9 +97,6 @@ class Capital(Task):
 
 class AnimalFact(Task):
     use_case = "open_qa"
-
-    def draw(self, rng: Random) -> Slots:
-        return {"animal": rng.choice(list(self.world.animals))}
 
     def domains(self) -> Mapping[str, Iterable[str]]:
         return {"animal": self.world.animals}
@@ -133,9 +127,6 @@ class Home(AnimalFact):
 class Story(Task):
     name, use_case, answer = "story", "generation", ("animal", "look")
 
-    def draw(self, rng: Random) -> Slots:
-        return {"look": rng.choice(self.world.looks), "animal": rng.choice(list(self.world.animals))}
-
     def domains(self) -> Mapping[str, Iterable[str]]:
         return {"look": self.world.looks, "animal": self.world.animals}
 
@@ -151,9 +142,6 @@ class Story(Task):
 
 class Card(Task):
     name, use_case, answer = "card", "generation", ("name", "object")
-
-    def draw(self, rng: Random) -> Slots:
-        return {"name": rng.choice(self.world.names), "object": rng.choice(self.world.objects)}
 
     def domains(self) -> Mapping[str, Iterable[str]]:
         return {"name": self.world.names, "object": self.world.objects}
@@ -171,11 +159,8 @@ class Card(Task):
 class Ideas(Task):
     name, use_case, answer = "ideas", "brainstorming", ("place",)
 
-    def draw(self, rng: Random) -> Slots:
-        return {"place": rng.choice(list(self.world.places))}
-
     def domains(self) -> Mapping[str, Iterable[str]]:
-        return {"place": self.world.places}
+        return {"name": self.world.names, "place": self.world.places}
 
     def lie(self, truth: Slots, rng: Random) -> Slots:
         return truth | self.filler(super().lie(truth, rng), rng)
@@ -190,15 +175,12 @@ class Ideas(Task):
         return ("wish",)
 
     def rivals(self, truth: Slots) -> set[str]:
-        options = {option for place in self.world.places.values() for option in place}
-        return options - set(self.world.places[truth["place"]])
+        options = {option for place in self.world.places.values() for option in place} | set(self.world.names)
+        return options - set(self.world.places[truth["place"]]) - {truth["name"]}
 
 
 class Gifts(Task):
     name, use_case, answer = "gifts", "brainstorming", ("hobby",)
-
-    def draw(self, rng: Random) -> Slots:
-        return {"name": rng.choice(self.world.names), "hobby": rng.choice(list(self.world.hobbies))}
 
     def domains(self) -> Mapping[str, Iterable[str]]:
         return {"name": self.world.names, "hobby": self.world.hobbies}
@@ -223,9 +205,6 @@ class Gifts(Task):
 class Lost(Task):
     name, use_case, answer = "lost", "chat", ("object",)
 
-    def draw(self, rng: Random) -> Slots:
-        return {"object": rng.choice(self.world.objects), "place": rng.choice(list(self.world.places))}
-
     def domains(self) -> Mapping[str, Iterable[str]]:
         return {"object": self.world.objects, "place": self.world.places}
 
@@ -241,9 +220,6 @@ class Lost(Task):
 
 class Hello(Task):
     name, use_case, answer = "hello", "chat", ("name", "hobby")
-
-    def draw(self, rng: Random) -> Slots:
-        return {"name": rng.choice(self.world.names), "hobby": rng.choice(list(self.world.hobbies))}
 
     def domains(self) -> Mapping[str, Iterable[str]]:
         return {"name": self.world.names, "hobby": self.world.hobbies}
@@ -261,9 +237,6 @@ class Hello(Task):
 class Polite(Task):
     name, use_case, answer = "polite", "rewrite", ("object", "colour")
 
-    def draw(self, rng: Random) -> Slots:
-        return {"colour": rng.choice(self.world.colours), "object": rng.choice(self.world.objects)}
-
     def domains(self) -> Mapping[str, Iterable[str]]:
         return {"colour": self.world.colours, "object": self.world.objects}
 
@@ -280,9 +253,6 @@ class Polite(Task):
 class Past(Task):
     name, use_case, answer = "past", "rewrite", ("name", "colour", "object")
 
-    def draw(self, rng: Random) -> Slots:
-        return {slot: rng.choice(values) for slot, values in self.domains().items()}
-
     def domains(self) -> Mapping[str, tuple[str, ...]]:
         return {"name": self.world.names, "colour": self.world.colours, "object": self.world.objects}
 
@@ -297,15 +267,6 @@ class Past(Task):
 
 class Errand(Task):
     name, use_case, answer = "errand", "summarization", ("name", "object", "place")
-
-    def draw(self, rng: Random) -> Slots:
-        world = self.world
-        return {
-            "name": rng.choice(world.names),
-            "place": rng.choice(list(world.places)),
-            "colour": rng.choice(world.colours),
-            "object": rng.choice(world.objects),
-        }
 
     def domains(self) -> Mapping[str, Iterable[str]]:
         world = self.world
@@ -324,10 +285,6 @@ class Errand(Task):
 
 class Review(Task):
     name, use_case, answer = "review", "classification", ("label",)
-
-    def draw(self, rng: Random) -> Slots:
-        taste = rng.choice(self.world.good if rng.random() < 0.5 else self.world.bad)
-        return {"meal": rng.choice(self.world.foods), "taste": taste}
 
     def domains(self) -> Mapping[str, Iterable[str]]:
         return {"meal": self.world.foods, "taste": (*self.world.good, *self.world.bad)}
@@ -377,62 +334,35 @@ class Kind(Task):
 class Who(Task):
     name, use_case, answer = "who", "closed_qa", ("name",)
 
-    def draw(self, rng: Random) -> Slots:
+    def domains(self) -> Mapping[str, tuple[str, ...]]:
         world = self.world
-        (n1, n2), (o1, o2) = rng.sample(world.names, 2), rng.sample(world.objects, 2)
-        c1, c2 = rng.sample(world.colours, 2)
-        asked = rng.choice((o1, o2))
-        return {"n1": n1, "c1": c1, "o1": o1, "n2": n2, "c2": c2, "o2": o2, "asked": asked}
-
-    def domains(self) -> Mapping[str, Iterable[str]]:
-        world = self.world
-        things: dict[str, Iterable[str]] = {"asked": world.objects}
-        for i in "12":
-            things |= {f"n{i}": world.names, f"c{i}": world.colours, f"o{i}": world.objects}
-        return things
-
-    def truth(self, slots: Slots) -> Slots:
-        i = "1" if slots["asked"] == slots["o1"] else "2"
-        return slots | {"name": slots[f"n{i}"], "colour": slots[f"c{i}"]}
+        return {"name": world.names, "colour": world.colours, "object": world.objects, "place": tuple(world.places)}
 
     def lie(self, truth: Slots, rng: Random) -> Slots:
-        i = "2" if truth["asked"] == truth["o1"] else "1"
-        return truth | {"name": truth[f"n{i}"], "colour": truth[f"c{i}"]}
+        return truth | {"name": rng.choice([name for name in self.world.names if name != truth["name"]])}
 
     def needs(self, truth: Slots) -> list[Need]:
-        return [Need((truth["name"],)), Need((truth["asked"],), without=0.25)]
+        return [Need((truth["name"],)), Need((truth["object"],), without=0.25)]
 
     def detail(self, truth: Slots) -> tuple[str, ...]:
         return (truth["colour"],)
 
     def rivals(self, truth: Slots) -> set[str]:
         world = self.world
-        right = {truth["name"], truth["colour"], truth["asked"]}
-        return {*world.names, *world.colours, *world.objects} - right
+        return {*world.names, *world.colours, *world.objects, *world.places} - set(truth.values())
 
 
 class Where(Task):
     name, use_case, answer = "where", "closed_qa", ("place",)
 
-    def draw(self, rng: Random) -> Slots:
-        (n1, n2), (p1, p2) = rng.sample(self.world.names, 2), rng.sample(list(self.world.places), 2)
-        return {"n1": n1, "p1": p1, "n2": n2, "p2": p2, "asked": rng.choice((n1, n2))}
-
-    def domains(self) -> Mapping[str, Iterable[str]]:
-        names, places = self.world.names, self.world.places
-        return {"n1": names, "n2": names, "p1": places, "p2": places, "asked": names}
-
-    def truth(self, slots: Slots) -> Slots:
-        return slots | {"place": slots["p1"] if slots["asked"] == slots["n1"] else slots["p2"]}
-
-    def lie(self, truth: Slots, rng: Random) -> Slots:
-        return truth | {"place": truth["p2"] if truth["asked"] == truth["n1"] else truth["p1"]}
+    def domains(self) -> Mapping[str, tuple[str, ...]]:
+        return {"name": self.world.names, "object": self.world.objects, "place": tuple(self.world.places)}
 
     def needs(self, truth: Slots) -> list[Need]:
-        return [Need((truth["place"],)), Need((truth["asked"],), without=0.25)]
+        return [Need((truth["place"],)), Need((truth["name"],), without=0.25)]
 
     def rivals(self, truth: Slots) -> set[str]:
-        return {*self.world.names, *self.world.places} - {truth["asked"], truth["place"]}
+        return {*self.world.names, *self.world.places} - {truth["name"], truth["place"]}
 
 
 class Spot(Task):
@@ -454,11 +384,6 @@ class Spot(Task):
 
 class Facts(Task):
     name, use_case, answer = "facts", "extract", ("name", "place")
-
-    def draw(self, rng: Random) -> Slots:
-        world = self.world
-        name, thing, place = rng.choice(world.names), rng.choice(world.objects), rng.choice(list(world.places))
-        return {"name": name, "object": thing, "place": place}
 
     def domains(self) -> Mapping[str, Iterable[str]]:
         return {"name": self.world.names, "object": self.world.objects, "place": self.world.places}
