@@ -25,7 +25,8 @@ def spare() -> Iterator[Spare]:
 
 
 def waiting() -> list[int]:
-    return [child.pid for child in psutil.Process().children() if "training.warm" in child.cmdline()]
+    living = [child for child in psutil.Process().children() if child.status() != psutil.STATUS_ZOMBIE]
+    return [child.pid for child in living if "training.warm" in child.cmdline()]
 
 
 def test_where_none_waits_there_is_none_to_take(spare: Spare) -> None:
