@@ -59,7 +59,10 @@ PHRASES = {
         curt=("答：{label}。",),
     ),
     "who": Phrases(
-        prompts=("阅读：{name}在{place}丢了{colour}{object}。谁丢了{object}？", "文中说：{colour}{object}是{name}的，在{place}。谁有{object}？"),
+        prompts=(
+            "阅读：{name}在{place}丢了{colour}{object}。谁丢了{object}？",
+            "文中说：{colour}{object}是{name}的，在{place}。谁有{object}？",
+        ),
         plain=("{name}有{object}。", "{object}是{name}的。"),
         detail=("这个{object}是{colour}的。", "它是{colour}的。"),
         curt=("答：{name}。",),
