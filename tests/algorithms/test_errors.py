@@ -11,12 +11,15 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors import SafetensorError
 from transformers import BertConfig, BertForMaskedLM, ViTConfig, ViTModel
 
 from tests.algorithms import tiny
 from tests.algorithms.conftest import Stage, fresh
-from training.algorithms import checkpoints
+from training.algorithms import checkpoints, run_folder
 from training.algorithms.errors import USER_CAN_FIX
+from training.algorithms.networks import Policy
+from training.algorithms.run_folder import Run
 
 Fails = Callable[..., str]
 
@@ -218,3 +221,50 @@ def test_a_crash_is_written_down_too(
     with pytest.raises(ZeroDivisionError):
         stage("sft", base=folders["llama"], demonstrations=files["demonstrations"], out=tmp_path)
     assert json.loads((tmp_path / "error.json").read_text()) == {"error": "ZeroDivisionError", "message": "by zero"}
+
+
+def test_a_disk_that_fills_while_the_model_is_saved(
+    fails: Fails, folders: dict[str, Path], files: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*arguments: object) -> None:
+        raise SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
+
+    monkeypatch.setattr(Policy, "save", full)
+    assert "No space left" in fails("sft", base=folders["llama"], demonstrations=files["demonstrations"])
+
+
+def test_two_processes_do_not_share_a_run_folder(
+    stage: Stage, folders: dict[str, Path], files: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run_folder, "LOCK_PATIENCE", 0)
+    held = Run(tmp_path)
+    held.open(stage="sft", inputs={}, hyperparameters={})
+    assert stage("sft", base=folders["llama"], demonstrations=files["demonstrations"], out=tmp_path) == USER_CAN_FIX
+    assert "Another process" in json.loads((tmp_path / "error.json").read_text())["message"]
+    held.close()
+    Run(tmp_path).open(stage="sft", inputs={}, hyperparameters={})
+
+
+def test_a_decoder_that_does_not_know_where_to_start(
+    fails: Fails, folders: dict[str, Path], files: dict[str, str], tmp_path: Path
+) -> None:
+    copy = Path(shutil.copytree(folders["t5"], tmp_path / "t5"))
+    config = json.loads((copy / "config.json").read_text())
+    del config["decoder_start_token_id"]
+    (copy / "config.json").write_text(json.dumps(config))
+    (copy / "generation_config.json").unlink()
+    assert "decoder_start_token_id" in fails("sft", base=copy, demonstrations=files["demonstrations"])
+
+
+def test_a_response_as_long_as_the_models_positions(
+    stage: Stage, fails: Fails, folders: dict[str, Path], files: dict[str, str], tmp_path: Path
+) -> None:
+    assert stage("reward_model", base=folders["gpt2"], rankings=files["rankings"], out=tmp_path / "rm") == 0
+    message = fails("ppo", policy=folders["gpt2"], reward_model=tmp_path / "rm" / "model", prompts=files["prompts"],
+                    set=["max_length=512", "token_budget=512", "response_length=300"])  # fmt: skip
+    assert "no room for a prompt" in message
+
+
+def test_training_that_diverges(fails: Fails, folders: dict[str, Path], files: dict[str, str]) -> None:
+    options = {"base": folders["llama"], "demonstrations": files["demonstrations"]}
+    assert "Lower learning_rate" in fails("sft", **options, set=["learning_rate=1e30", "max_grad_norm=0"])

@@ -110,8 +110,9 @@ def test_ppo_moves_every_weight_of_policy_and_value_and_no_other(family: str, ba
         assert all(torch.equal(value, was[name]) for name, value in module.named_parameters())
 
 
-def test_the_first_update_starts_from_a_ratio_of_one(family: str, base: str, tmp_path: Path) -> None:
-    made = trainer(family, base, settings(minibatch_size=8))
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_the_first_update_starts_from_a_ratio_of_one(family: str, precision: str, base: str, tmp_path: Path) -> None:
+    made = trainer(family, base, settings(minibatch_size=8, precision=precision))
     episodes, collected = made.collect(0, run=Run(tmp_path))
     updated = made.update(episodes, step=0)
     assert updated["policy/clipfrac"] == 0

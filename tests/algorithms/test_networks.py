@@ -172,3 +172,17 @@ def test_rows_too_long_are_left_out_and_none_left_is_said() -> None:
     assert data.within([1, 5, 9], length=int, limit=5, what="rows") == [1, 5]
     with pytest.raises(InputError, match="Raise max_length"):
         data.within([9], length=int, limit=5, what="rows")
+
+
+def test_bf16_is_near_fp32_and_gives_gradients(policy: Policy) -> None:
+    rows = [Row([9] * n, [8, 7, 6] * n) for n in (1, 5, 3)]
+    policy.requires_grad_(requires_grad=True)
+    found = []
+    for precision in ("fp32", "bf16"):
+        policy.zero_grad()
+        loss = language_model.backward(
+            policy, rows, settings=resolve("sft", preset="test", values={"precision": precision})
+        )
+        found.append((loss, torch.cat([p.grad.flatten() for p in policy.model.parameters() if p.grad is not None])))
+    assert found[0][0] == pytest.approx(found[1][0], rel=2e-2)
+    assert torch.cosine_similarity(found[0][1], found[1][1], dim=0) > 0.99

@@ -12,6 +12,7 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
 
+from tests.algorithms import tiny
 from tests.algorithms.conftest import ROOT, Stage, flags, lines
 from training.algorithms import __main__
 from training.algorithms.hyperparameters import STAGES
@@ -189,3 +190,36 @@ def test_a_process_on_standby_ends_with_the_one_that_began_it() -> None:
     waiting = subprocess.Popen(begin, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT, text=True)
     waiting.communicate("")
     assert waiting.returncode == 0
+
+
+def test_rows_keep_to_the_positions_that_a_model_has(
+    stage: Stage, folders: dict[str, Path], files: dict[str, str], tmp_path: Path
+) -> None:
+    long = tiny.write(tmp_path / "rows.jsonl", [{"text": "red cat " * 400}])
+    assert (
+        stage(
+            "pretrain",
+            base=folders["gpt2"],
+            texts=long,
+            out=tmp_path / "out",
+            set=["max_length=900", "token_budget=900"],
+        )
+        == 0
+    )
+    assert json.loads((tmp_path / "out" / "result.json").read_text())["rows"] == 5
+
+
+def test_a_base_without_pad_and_the_reward_model_made_from_it_share_a_vocabulary(
+    stage: Stage, folders: dict[str, Path], files: dict[str, str], tmp_path: Path
+) -> None:
+    assert stage("reward_model", base=folders["gpt2"], rankings=files["rankings"], out=tmp_path / "rm") == 0
+    scorer = {"reward_model": tmp_path / "rm" / "model", "prompts": files["prompts"], "policy": folders["gpt2"]}
+    assert stage("sample", **scorer, out=tmp_path / "s") == 0
+    assert stage("ppo", **scorer, out=tmp_path / "p") == 0
+
+
+def test_the_checkpoints_of_a_done_run_are_cleared(
+    stage: Stage, folders: dict[str, Path], files: dict[str, str], tmp_path: Path
+) -> None:
+    assert stage("sft", base=folders["llama"], demonstrations=files["demonstrations"], out=tmp_path) == 0
+    assert not (tmp_path / "checkpoints").exists()

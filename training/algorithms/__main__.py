@@ -109,6 +109,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception as error:
         run.fail(error)
         raise
+    finally:
+        run.close()
     if arguments.get("json"):
         write_json(arguments["json"], figures)
     print(json.dumps(figures), flush=True)

@@ -20,9 +20,12 @@ NAME = "sdpa_in_fp32"
 def attention(
     module: torch.nn.Module, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None, **options: Any
 ) -> tuple[Tensor, None]:
-    """sdpa, in fp32 where gradients will flow. query, key, value: (B, heads, T, width) → (B, T, heads, width)."""
+    """sdpa, in fp32 where autocast would take bf16. query, key, value: (B, heads, T, width) → (B, T, heads, width).
+
+    Without gradients too: PPO's old log-probabilities must come from the same kernel as its new ones.
+    """
     # Rotary positions leave queries and keys in fp32; autocast would turn them back.
-    if not (torch.is_grad_enabled() and value.dtype == torch.bfloat16):
+    if value.dtype != torch.bfloat16:
         return sdpa_attention_forward(module, query, key, value, attention_mask, **options)
     if attention_mask is not None and attention_mask.is_floating_point():
         attention_mask = attention_mask.float()

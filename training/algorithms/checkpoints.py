@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -81,7 +82,8 @@ def write(folder: Path, state: State) -> Path:
     beside = folder / f".{final.name}.{os.getpid()}"
     try:
         beside.mkdir()
-        save_file(packed, beside / "state.safetensors")
+        with plain_disk_errors(beside):
+            save_file(packed, beside / "state.safetensors")
         (beside / "state.json").write_text(json.dumps({"step": state.step, "values": state.values}))
         for file in beside.iterdir():
             _to_disk(file)
@@ -89,14 +91,21 @@ def write(folder: Path, state: State) -> Path:
             shutil.rmtree(final)
         beside.rename(final)
         _to_disk(folder)
-    except SafetensorError as error:
-        # safetensors reports what the system said in words of its own.
-        raise OSError(errno.ENOSPC if "No space" in str(error) else errno.EIO, str(error), str(beside)) from error
     finally:
         shutil.rmtree(beside, ignore_errors=True)
     for old in _found(folder)[:-KEPT]:
         shutil.rmtree(old)
     return final
+
+
+@contextlib.contextmanager
+def plain_disk_errors(path: Path) -> Iterator[None]:
+    """Turn what safetensors makes of a full or broken disk into the OSError that it was."""
+    try:
+        yield
+    except SafetensorError as error:
+        number = errno.ENOSPC if "No space left" in str(error) else errno.EIO
+        raise OSError(number, str(error), str(path)) from error
 
 
 def restore(folder: Path, state: State) -> bool:
@@ -114,11 +123,6 @@ def restore(folder: Path, state: State) -> bool:
         state.step, state.values = plain["step"], plain["values"]
         return True
     return False
-
-
-def clear(folder: Path) -> None:
-    """Remove the checkpoints of a run that is done."""
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _found(folder: Path) -> list[Path]:

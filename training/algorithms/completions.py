@@ -10,7 +10,14 @@ from typing import Any
 from training.algorithms import data, sampling
 from training.algorithms.data import Row
 from training.algorithms.hyperparameters import Sample, Score
-from training.algorithms.networks import Policy, Scorer, load_policy, load_reward_model, same_vocabulary
+from training.algorithms.networks import (
+    Policy,
+    Scorer,
+    load_policy,
+    load_reward_model,
+    same_vocabulary,
+    within_positions,
+)
 from training.algorithms.reward_model import rewards_of
 from training.algorithms.run_folder import Metrics, Run
 from training.algorithms.sampling import Sampled
@@ -22,6 +29,7 @@ def sample(run: Run, settings: Sample, *, policy: str, prompts: str, reward_mode
     """Write samples.jsonl: each prompt's completions, in the prompts' order. A stopped run goes on where it was."""
     lines = data.read_rows(Path(prompts), data.prompt_problem)
     speaker = load_policy(policy).freeze()
+    settings = within_positions(settings, speaker)
     scorer = load_reward_model(reward_model).freeze() if reward_model else None
     if scorer:
         same_vocabulary(speaker, scorer, names=("The policy", "the reward model"))

@@ -11,7 +11,14 @@ from training.algorithms import completions, data, losses
 from training.algorithms.data import Row
 from training.algorithms.errors import InputError
 from training.algorithms.hyperparameters import Computing, Evaluate, Sample
-from training.algorithms.networks import Policy, Scorer, load_policy, load_reward_model, same_vocabulary
+from training.algorithms.networks import (
+    Policy,
+    Scorer,
+    load_policy,
+    load_reward_model,
+    same_vocabulary,
+    within_positions,
+)
 from training.algorithms.optimisation import arithmetic
 from training.algorithms.reward_model import measure, read_rankings, rewards_of
 from training.algorithms.run_folder import Metrics, Run
@@ -35,6 +42,7 @@ def evaluate(
     figures: Metrics = {}
     if policy and prompts:
         speaker = load_policy(policy).freeze()
+        settings = within_positions(settings, speaker)
         judge = load_policy(reference).freeze() if reference else None
         rows = data.read_rows(Path(prompts), data.prompt_problem)
         encoded = [completions.shortened(speaker.encoder.prompt(row["prompt"]), settings=settings) for row in rows]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 
 from training.algorithms import checkpoints
-from training.algorithms.errors import Stopped
+from training.algorithms.errors import InputError, Stopped
 from training.algorithms.hyperparameters import Optimisation
 from training.algorithms.run_folder import Metrics, Run
 
@@ -70,6 +71,7 @@ def train(
         last = state.step == total_steps or bool(state.values.get("over"))
         if metrics is not None:
             reports = state.values["reports"] = state.values.get("reports", 0) + 1
+            _check(metrics, step=state.step)
             averages.add(metrics)
             looks = evaluate and (last or _due(reports, settings.eval_every))
             if last or looks or _due(reports, settings.log_every):
@@ -81,6 +83,15 @@ def train(
             saved_at = clock.now()
     run.seconds["training"] = clock.now()
     return latest
+
+
+def _check(metrics: Metrics, *, step: int) -> None:
+    """Raise InputError where training has diverged: what follows could only be worse."""
+    lost = [name for name, value in metrics.items() if not math.isfinite(value)]
+    if lost:
+        raise InputError(
+            f"{', '.join(lost)} is no finite number at step {step}: training diverged. Lower learning_rate."
+        )
 
 
 def _save(run: Run, state: checkpoints.State, *, seconds: float) -> None:

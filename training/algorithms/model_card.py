@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Mapping
 from typing import Any
 
+from training.algorithms.checkpoints import plain_disk_errors
 from training.algorithms.hyperparameters import Computing
 from training.algorithms.networks import Policy, Scorer
 from training.algorithms.run_folder import Run
@@ -33,7 +34,8 @@ def save(
     run.begin("saving")
     beside = run.model.with_name(".model")
     shutil.rmtree(beside, ignore_errors=True)
-    model.save(beside)
+    with plain_disk_errors(beside):
+        model.save(beside)
     (beside / "README.md").write_text(_card(stage, settings, figures, parents, notes), encoding="utf-8")
     shutil.rmtree(run.model, ignore_errors=True)
     beside.rename(run.model)

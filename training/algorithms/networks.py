@@ -5,10 +5,11 @@ Safetensors only, no code from a model's folder. N is the number of completion t
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import socket
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import torch
@@ -21,9 +22,12 @@ from transformers import AutoConfig, AutoTokenizer
 from training.algorithms import attention
 from training.algorithms.data import Batch, Encoder, Row, Tokenizer, collate
 from training.algorithms.errors import InputError
+from training.algorithms.hyperparameters import Computing
 from training.algorithms.optimisation import device
 
 HEAD = "score.safetensors"
+
+Settings = TypeVar("Settings", bound=Computing)
 
 transformers.logging.set_verbosity_error()
 transformers.logging.disable_progress_bar()
@@ -145,6 +149,10 @@ def load_policy(name: str) -> Policy:
             f"{name} holds a {config.architectures[0]}. Give a model that writes text (a causal or seq2seq one)."
         )
     model = _open(kind, name, config)
+    if config.is_encoder_decoder and getattr(config, "decoder_start_token_id", None) is None:
+        raise InputError(
+            f"{name} does not say what its decoder starts with. Set decoder_start_token_id in its config.json."
+        )
     return Policy(model.to(device()), _tokenizer(name, model))
 
 
@@ -208,11 +216,25 @@ def pad_apart(model: Any, tokenizer: Tokenizer) -> None:
 
 def same_vocabulary(one: Network, other: Network, *, names: tuple[str, str]) -> None:
     """Raises InputError unless both write text as the same token ids."""
-    if one.tokenizer.get_vocab() != other.tokenizer.get_vocab():
+    pads = {one.tokenizer.pad_token, other.tokenizer.pad_token}  # `pad_apart` may have added it to one of them
+    differing = one.tokenizer.get_vocab().items() ^ other.tokenizer.get_vocab().items()
+    if {token for token, _ in differing} - pads:
         raise InputError(
             f"{names[0]} and {names[1]} have different vocabularies; scores are read from the generated token ids. "
             "Train the reward model from the same base."
         )
+
+
+def within_positions(settings: Settings, network: Network) -> Settings:
+    """The settings, max_length lowered to the positions that the model has. Raises InputError where they then clash."""
+    positions = getattr(network.config, "max_position_embeddings", None)
+    if not positions or positions >= settings.max_length:
+        return settings
+    print(f"The model has {positions} positions: max_length is {positions}, not {settings.max_length}.", flush=True)
+    lowered = dataclasses.replace(settings, max_length=positions)
+    if problems := lowered.problems():
+        raise InputError(" ".join(problems))
+    return lowered
 
 
 def _classifier(kind: Any, name: str, config: Any) -> Any | None:

@@ -22,7 +22,15 @@ from training.algorithms.errors import InputError
 from training.algorithms.hyperparameters import PPO, Sample
 from training.algorithms.loop import train
 from training.algorithms.losses import KLController
-from training.algorithms.networks import Policy, Scorer, load_policy, load_reward_model, pad_apart, same_vocabulary
+from training.algorithms.networks import (
+    Policy,
+    Scorer,
+    load_policy,
+    load_reward_model,
+    pad_apart,
+    same_vocabulary,
+    within_positions,
+)
 from training.algorithms.optimisation import Optimiser, arithmetic
 from training.algorithms.reward_model import rewards_of
 from training.algorithms.run_folder import Metrics, Run
@@ -285,6 +293,7 @@ def ppo(
 ) -> dict[str, Any]:
     """Train the policy and save it; its last figures, and with held-out prompts its KL and reward on them."""
     learner, scorer = load_policy(policy), load_reward_model(reward_model)
+    settings = within_positions(settings, learner)
     judge = load_policy(reference or policy)
     for each in (learner, judge):
         pad_apart(each.model, each.tokenizer)

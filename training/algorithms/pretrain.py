@@ -6,7 +6,7 @@ from pathlib import Path
 
 from training.algorithms import data, language_model, model_card
 from training.algorithms.hyperparameters import Pretrain
-from training.algorithms.networks import load_policy, pad_apart
+from training.algorithms.networks import load_policy, pad_apart, within_positions
 from training.algorithms.run_folder import Run
 
 
@@ -19,6 +19,7 @@ def pretrain(run: Run, settings: Pretrain, *, texts: str, base: str | None = Non
         from training.algorithms import starter_model
 
         policy = starter_model.build(starter_model.texts_of(data.read_rows(Path(texts), data.text_problem)), settings)
+    settings = within_positions(settings, policy)
     rows = language_model.read_texts(texts, policy, settings)
     figures = language_model.fit(run, policy, rows, settings=settings)
     figures |= {"rows": len(rows), "parameters": sum(p.numel() for p in policy.parameters())}

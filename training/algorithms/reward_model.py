@@ -16,7 +16,7 @@ from training.algorithms.errors import InputError
 from training.algorithms.hyperparameters import Computing, Reward
 from training.algorithms.loop import train
 from training.algorithms.losses import ranking_loss
-from training.algorithms.networks import Scorer, new_reward_model
+from training.algorithms.networks import Scorer, new_reward_model, within_positions
 from training.algorithms.optimisation import Optimiser, arithmetic
 from training.algorithms.run_folder import Metrics, Run
 
@@ -138,6 +138,7 @@ def reward_model(
 ) -> Metrics:
     """Train a reward model from the base's weights and save it; its last figures."""
     model = new_reward_model(base, seed=settings.seed)
+    settings = within_positions(settings, model)
     rows = _fitting(read_rankings(Path(rankings), model.encoder), settings, what="rankings")
     looked_at = read_rankings(Path(held_out), model.encoder) if held_out else []
     looked_at = _fitting(looked_at, settings, what="held-out rankings") if looked_at else []

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import hashlib
 import json
 import math
 import os
+import shutil
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from training.algorithms.errors import InputError, Stopped
 
 Metrics = dict[str, float]
+LOCK_PATIENCE = 15  # seconds; a run that is asked to stop takes ten at most
 
 
 def never() -> bool:
@@ -29,6 +33,7 @@ class Run:
     should_stop: Callable[[], bool] = never
     started: float = field(default_factory=time.perf_counter)
     seconds: dict[str, float] = field(default_factory=dict)
+    _held: IO[str] | None = None
     _began: dict[str, float] = field(default_factory=dict)
 
     @property
@@ -49,6 +54,7 @@ class Run:
         Raises InputError where it was not: a run that goes on with other settings would be neither of the two.
         """
         self.path.mkdir(parents=True, exist_ok=True)
+        self._lock()
         wanted = {"inputs.json": {"stage": stage, **inputs}, "hyperparameters.json": dict(hyperparameters)}
         for name, values in wanted.items():
             found = read_json(self.path / name)
@@ -61,6 +67,21 @@ class Run:
         for name, values in wanted.items():
             write_json(self.path / name, values)
         (self.path / "error.json").unlink(missing_ok=True)
+
+    def _lock(self) -> None:
+        """Hold the folder until this process ends or `close`s it; a process that is just stopping may still have it."""
+        self._held = (self.path / ".lock").open("w")
+        for _ in range(1 + LOCK_PATIENCE * 10):
+            with contextlib.suppress(BlockingIOError):
+                fcntl.flock(self._held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return
+            time.sleep(0.1)
+        raise InputError(f"Another process is at work on {self.path}. Wait until it is done, or end it.")
+
+    def close(self) -> None:
+        """Let go of the folder."""
+        if self._held is not None:
+            self._held.close()
 
     def log(self, step: int, total_steps: int, metrics: Metrics) -> None:
         """Append one line of metrics. After a kill a step may appear twice; both lines say the same of the training."""
@@ -92,6 +113,8 @@ class Run:
         seconds["total"] = round(time.perf_counter() - self.started, 3)
         written = {name: _number(value) if isinstance(value, float) else value for name, value in figures.items()}
         write_json(self.path / "result.json", {**written, "seconds": seconds})
+        (self.path / "error.json").unlink(missing_ok=True)
+        shutil.rmtree(self.checkpoints, ignore_errors=True)
 
     def fail(self, error: BaseException) -> None:
         """Write error.json; a disk too full for it is reported on stderr alone."""

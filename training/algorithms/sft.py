@@ -6,7 +6,7 @@ from pathlib import Path
 
 from training.algorithms import data, language_model, model_card
 from training.algorithms.hyperparameters import SFT
-from training.algorithms.networks import load_policy, pad_apart
+from training.algorithms.networks import load_policy, pad_apart, within_positions
 from training.algorithms.run_folder import Run
 
 
@@ -22,6 +22,7 @@ def sft(
     """Fine-tune the base and save the policy; its last figures."""
     policy = load_policy(base)
     pad_apart(policy.model, policy.tokenizer)
+    settings = within_positions(settings, policy)
     rows = data.demonstrations(Path(demonstrations), policy.encoder)
     rows = language_model.fitting(rows, settings, what="demonstrations")
     looked_at = data.demonstrations(Path(held_out), policy.encoder) if held_out else []
