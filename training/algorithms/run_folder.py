@@ -70,7 +70,7 @@ class Run:
 
     def _lock(self) -> None:
         """Hold the folder until this process ends or `close`s it; a process that is just stopping may still have it."""
-        self._held = (self.path / ".lock").open("w")
+        self._held = (self.path / ".trainer.lock").open("w")
         for _ in range(1 + LOCK_PATIENCE * 10):
             with contextlib.suppress(BlockingIOError):
                 fcntl.flock(self._held, fcntl.LOCK_EX | fcntl.LOCK_NB)
