@@ -201,7 +201,11 @@ def test_a_disk_that_fills_while_a_checkpoint_is_written(tmp_path: Path, monkeyp
     assert [path.name for path in tmp_path.iterdir()] == ["step-000000001"]
 
 
-def test_an_unknown_hub_name_fails_soon_and_says_so(files: dict[str, str], tmp_path: Path) -> None:
+@pytest.mark.parametrize("proxy", ["", "http://127.0.0.1:9"])
+def test_an_unknown_hub_name_fails_soon_and_says_so(
+    files: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, proxy: str
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", proxy)
     result = fresh("sft", base="nobody/no-such-model", demonstrations=files["demonstrations"], out=tmp_path)
     assert result.returncode == USER_CAN_FIX
     found = json.loads((tmp_path / "error.json").read_text())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -126,7 +127,11 @@ def test_each_ranking_weighs_the_same_whatever_its_size(scorer: Scorer) -> None:
     assert isinstance(reward, Reward)
     scorer.requires_grad_(requires_grad=True)
     alone = [backward(scorer, [each], settings=reward)["loss"] for each in (pair, four)]
-    assert backward(scorer, [pair, four], settings=reward)["loss"] == pytest.approx(sum(alone) / 2, rel=1e-5)
+    narrow = dataclasses.replace(reward, token_budget=12, max_length=12)  # one ranking a forward pass
+    for each in (reward, narrow):
+        assert backward(scorer, [pair, four, pair], settings=each)["loss"] == pytest.approx(
+            (2 * alone[0] + alone[1]) / 3, rel=1e-5
+        )
 
 
 def test_a_ranking_is_never_taken_apart() -> None:

@@ -118,3 +118,15 @@ def test_seeds_differ_and_stay() -> None:
     assert len(seeds) > 9_990
     assert all(0 <= seed < 2**31 for seed in seeds)
     assert sampling.seed_for(0, "prompt", 1) == 194220804
+
+
+def test_finished_rows_are_no_longer_computed(policy: Policy, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes = []
+    forward = sampling.Decoding.next
+    monkeypatch.setattr(
+        sampling.Decoding, "next", lambda self, tokens: sizes.append(len(tokens)) or forward(self, tokens)
+    )
+    lengths = [len(each.tokens) for each in draw(policy, PROMPTS[:1], [list(range(300))], max_new_tokens=40)[0]]
+    assert sizes == sorted(sizes, reverse=True)
+    going = [sum(length > t for length in lengths) for t in range(1, 1 + len(sizes))]
+    assert all(alive <= size <= alive * 8 / 7 + 1 for alive, size in zip(going, sizes, strict=True))

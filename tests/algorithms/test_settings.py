@@ -100,6 +100,7 @@ def test_the_learning_rate_warms_up_and_falls_to_a_tenth() -> None:
     assert isinstance(settings, Optimisation)
     rates = [optimisation.learning_rate(i, peak=1.0, total_steps=110, settings=settings) for i in range(111)]
     assert rates[0] == pytest.approx(0.1)
+    assert rates[5] == pytest.approx(0.55)
     assert rates[10] == pytest.approx(1.0)
     assert rates[60] == pytest.approx(0.55)
     assert rates[110] == pytest.approx(0.1)

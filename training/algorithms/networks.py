@@ -6,11 +6,11 @@ Safetensors only, no code from a model's folder. N is the number of completion t
 from __future__ import annotations
 
 import dataclasses
-import os
 import socket
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import torch
 import transformers
@@ -308,13 +308,17 @@ def _first_line(error: BaseException) -> str:
 
 
 def _go_offline_where_the_hub_is_out_of_reach() -> None:
-    """The hub's client tries for minutes; one short look says whether there is anything to try."""
+    """The hub's client tries for half a minute; one short look at it, or at the proxy, says if there is a point."""
     from huggingface_hub import constants
 
-    address = urlsplit(constants.ENDPOINT)
-    if constants.HF_HUB_OFFLINE or os.environ.get("HTTPS_PROXY") or os.environ.get("https_proxy"):
+    if constants.HF_HUB_OFFLINE:
         return
+    hub = urlsplit(constants.ENDPOINT)
+    host = hub.hostname or ""
+    proxy = None if proxy_bypass(host) else getproxies().get(hub.scheme)
+    address = urlsplit(proxy) if proxy else hub
     try:
-        socket.create_connection((address.hostname or "", address.port or 443), timeout=3).close()
+        port = address.port or (443 if address.scheme == "https" else 80)
+        socket.create_connection((address.hostname or "", port), timeout=3).close()
     except OSError:
         constants.HF_HUB_OFFLINE = True
