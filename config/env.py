@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 
 from django.core.exceptions import ImproperlyConfigured
 
@@ -39,17 +41,12 @@ def env_list(name: str, default: list[str]) -> list[str]:
 def kept_secret(path: Path, make: str) -> str:
     """The secret stored at `path`; the first caller stores `make` there, readable by the owner alone.
 
-    Two processes may start at once: whoever creates the file wins and the other reads it.
+    Several processes or threads may ask at once: whoever creates the file wins and the other reads it.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f"{path.name}.{os.getpid()}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(make)
-    try:
-        os.link(draft, path)
-    except FileExistsError:
-        pass
-    finally:
-        draft.unlink()
+    with NamedTemporaryFile("w", dir=path.parent, prefix=".") as draft:  # the owner's alone from the start
+        draft.write(make)
+        draft.flush()
+        with suppress(FileExistsError):
+            os.link(draft.name, path)
     return path.read_text()

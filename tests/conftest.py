@@ -18,8 +18,6 @@ BY_URL = bool(os.environ.get("DATABASE_URL"))
 os.environ["PLUMBLINE_DATA"] = str(DATA)
 os.environ["DJANGO_SETTINGS_MODULE"] = "config.settings"
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 if BY_URL:
     os.environ.setdefault("SECRET_KEY", "only-for-tests")
     os.environ.setdefault("PUBLIC_HTTPS", "False")

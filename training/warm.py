@@ -13,14 +13,17 @@ import runpy
 import socket
 import sys
 
-STAGES = ("sft", "reward_model", "ppo", "completions", "evaluation")
+MODULES = (
+    *(f"training.algorithms.{stage}" for stage in ("sft", "reward_model", "ppo", "completions", "evaluation")),
+    "transformers.models.llama.modeling_llama",  # most models are Llama-like; the others import theirs as they load
+)
 LONGEST_ORDER = 65_536
 
 
 def main(descriptor: int) -> None:
     with socket.socket(fileno=descriptor) as channel:
-        for stage in STAGES:
-            importlib.import_module(f"training.algorithms.{stage}")
+        for module in MODULES:
+            importlib.import_module(module)
         order, files, _, _ = socket.recv_fds(channel, LONGEST_ORDER, 2)
     if not order:
         return

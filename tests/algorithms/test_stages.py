@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,7 +11,7 @@ from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
 
 from tests.algorithms import tiny
-from tests.algorithms.conftest import ROOT, Stage, flags, lines
+from tests.algorithms.conftest import Stage, lines
 from training.algorithms import __main__
 from training.algorithms.hyperparameters import STAGES
 from training.algorithms.networks import load_policy, load_reward_model
@@ -39,10 +37,13 @@ def test_the_loop_runs_from_a_base_to_a_better_policy(
                  reward_model=model["reward_model"], rankings=files["rankings"],
                  json=tmp_path / "eval.json") == 0  # fmt: skip
 
+    work = dict.fromkeys(("pretrain", "sft", "reward_model", "ppo"), "training")
+    work |= {"sample": "sampling", "score": "scoring"}
+    for name, part in work.items():
+        seconds = json.loads((out[name] / "result.json").read_text())["seconds"]
+        assert {"startup", part, "total"} <= seconds.keys()
+        assert sum(seconds.values()) - seconds["total"] <= seconds["total"] + 0.01  # the parts make up the whole
     for name in ("pretrain", "sft", "reward_model", "ppo"):
-        assert {"startup", "training", "saving", "total"} <= json.loads((out[name] / "result.json").read_text())[
-            "seconds"
-        ].keys()
         assert (out[name] / "model" / "README.md").exists()
         logged = lines(out[name] / "metrics.jsonl")
         assert logged[-1]["step"] == logged[-1]["total_steps"]
@@ -53,6 +54,8 @@ def test_the_loop_runs_from_a_base_to_a_better_policy(
     assert len(scored) == 12
     figures = json.loads((tmp_path / "eval.json").read_text())
     assert {"pair_accuracy", "kl", "kl_k3", "mean_length", "mean_reward"} <= figures.keys()
+    measured = json.loads((tmp_path / "eval.json.run" / "result.json").read_text())
+    assert {"startup", "measuring", "total"} <= measured["seconds"].keys()
 
 
 def test_a_done_run_is_not_done_again(
@@ -170,26 +173,6 @@ def _rankings(files: dict[str, str], model: object) -> list:  # type: ignore[typ
     from training.algorithms.reward_model import read_rankings
 
     return read_rankings(Path(files["rankings"]), model.encoder)  # type: ignore[attr-defined]
-
-
-def test_a_process_on_standby_runs_the_stage_it_is_given(
-    folders: dict[str, Path], files: dict[str, str], tmp_path: Path
-) -> None:
-    begin = [sys.executable, "-m", "training.algorithms", "standby"]
-    waiting = subprocess.Popen(begin, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT, text=True)
-    assert waiting.stdout is not None
-    assert waiting.stdout.readline() == "ready\n"
-    stage = flags("sft", base=folders["llama"], demonstrations=files["demonstrations"], out=tmp_path)
-    waiting.communicate(json.dumps(stage) + "\n")
-    assert waiting.returncode == 0
-    assert json.loads((tmp_path / "result.json").read_text())["seconds"]["startup"] < 3
-
-
-def test_a_process_on_standby_ends_with_the_one_that_began_it() -> None:
-    begin = [sys.executable, "-m", "training.algorithms", "standby"]
-    waiting = subprocess.Popen(begin, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT, text=True)
-    waiting.communicate("")
-    assert waiting.returncode == 0
 
 
 def test_rows_keep_to_the_positions_that_a_model_has(

@@ -1,4 +1,4 @@
-"""`python -m training.algorithms STAGE …`: one stage on files, into a run folder; STAGE `standby` waits for one.
+"""`python -m training.algorithms STAGE …`: one stage on files, into a run folder.
 
 Exit codes: 0 done, 2 you can fix it (error.json says what), 75 stopped at a checkpoint; anything else is a crash.
 """
@@ -18,7 +18,6 @@ import os  # noqa: E402
 import sys  # noqa: E402
 from collections.abc import Sequence  # noqa: E402
 from pathlib import Path  # noqa: E402
-from types import ModuleType  # noqa: E402
 from typing import Any, NoReturn  # noqa: E402
 
 from training.algorithms import hyperparameters as hp  # noqa: E402
@@ -152,19 +151,9 @@ def _values(arguments: dict[str, Any]) -> dict[str, Any]:
 
 
 def _perform(stage: str, module: str, run: Run, settings: hp.Computing, given: dict[str, Any]) -> dict[str, Any]:
-    function = getattr(_library(module), stage)
+    function = getattr(importlib.import_module(f"training.algorithms.{module}"), stage)
     figures: dict[str, Any] = function(run, settings, **{name: value for name, value in given.items() if value})
     return figures
-
-
-def _library(module: str) -> ModuleType:
-    """One of our modules that need torch."""
-    # Set before torch is imported, which reads it then. Threads that wait by spinning make a step ten times as long as
-    # soon as anything else wants the processor (two cores: 409 ms against 47 ms).
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
-    return importlib.import_module(f"training.algorithms.{module}")
 
 
 def _report(run: Run, error: Exception) -> int:
@@ -181,18 +170,6 @@ def _explained(stage: str) -> str:
     return "\n".join(lines)
 
 
-def _standby() -> list[str]:
-    """Import what a stage needs, then wait for its arguments, a JSON list on stdin; none where stdin is closed.
-
-    Imports take longer than loading, training and saving a small model: they can be over before a stage is due.
-    """
-    _library("ppo")
-    importlib.import_module("transformers.models.llama.modeling_llama")
-    print("ready", flush=True)
-    arguments: list[str] = json.loads(sys.stdin.readline() or "[]")
-    return arguments
-
-
 def _end(code: int) -> NoReturn:
     """Everything is written and closed by now; the libraries would take a second to tidy up after themselves."""
     sys.stdout.flush()
@@ -200,9 +177,4 @@ def _end(code: int) -> NoReturn:
 
 
 if __name__ == "__main__":
-    if sys.argv[1:] != ["standby"]:
-        _end(main())
-    if not (awaited := _standby()):
-        _end(DONE)
-    STARTED = time.perf_counter()
-    _end(main(awaited))
+    _end(main())

@@ -69,7 +69,9 @@ def score(run: Run, settings: Score, *, reward_model: str, completions: str) -> 
         for line in lines
         for each in line["completions"]
     ]
+    run.begin("scoring")
     rewards = iter(rewards_of(scorer, rows, settings=settings))
+    run.end("scoring")
     for line in lines:
         line["completions"] = [each | {"reward": next(rewards)} for each in line["completions"]]
     _write_lines(run.path / "scores.jsonl", lines)

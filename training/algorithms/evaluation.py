@@ -39,11 +39,12 @@ def evaluate(
     if not (policy and prompts) and not (reward_model and rankings):
         raise InputError("There is nothing to measure. Give --policy and --prompts, or --reward-model and --rankings.")
     scorer = load_reward_model(reward_model).freeze() if reward_model else None
+    speaker = load_policy(policy).freeze() if policy and prompts else None
+    judge = load_policy(reference).freeze() if speaker and reference else None
     figures: Metrics = {}
-    if policy and prompts:
-        speaker = load_policy(policy).freeze()
+    run.begin("measuring")
+    if speaker and prompts:
         settings = within_positions(settings, speaker)
-        judge = load_policy(reference).freeze() if reference else None
         rows = data.read_rows(Path(prompts), data.prompt_problem)
         encoded = [completions.shortened(speaker.encoder.prompt(row["prompt"]), settings=settings) for row in rows]
         figures |= compare(speaker, judge, encoded, reward_model=scorer, settings=settings, run=run)
@@ -51,6 +52,7 @@ def evaluate(
         ranked = read_rankings(Path(rankings), scorer.encoder)
         measured = measure(scorer, ranked, settings=settings, ties=settings.ties)
         figures |= {"pair_accuracy": measured["accuracy"], "pairs": measured["pairs"], "ranking_loss": measured["loss"]}
+    run.end("measuring")
     return figures
 
 

@@ -311,13 +311,13 @@ OVERRIDES: dict[str, dict[str, dict[str, Any]]] = {
     # Found by trial on a model of two million weights, two CPU cores and a few dozen demonstrations.
     "starter": {
         "pretrain": SHORT | {
-            "learning_rate": 1.5e-3, "batch_size": 12, "max_steps": 5000, "epochs": 100.0, "log_every": 20,
+            "learning_rate": 1.5e-3, "batch_size": 12, "max_steps": 4300, "epochs": 100.0, "log_every": 20,
             "num_layers": 3, "initializer_range": 0.06,
         },
-        "sft": SHORT | {"dropout": 0.0, "learning_rate": 3e-4, "batch_size": 8, "epochs": 8.0},
-        "reward_model": SHORT | {"learning_rate": 3e-4, "batch_size": 16, "epochs": 1.0},
+        "sft": SHORT | {"dropout": 0.0, "learning_rate": 5e-4, "batch_size": 8, "epochs": 2.0},
+        "reward_model": SHORT | {"learning_rate": 1e-3, "weight_decay": 0.3, "batch_size": 16, "epochs": 2.0},
         "ppo": SHORT | {
-            "learning_rate": 1e-4, "value_learning_rate": 3e-4, "warmup_steps": 10, "total_episodes": 4096,
+            "learning_rate": 3e-4, "value_learning_rate": 3e-4, "warmup_steps": 10, "total_episodes": 4096,
             "batch_size": 64, "minibatch_size": 64, "num_ppo_epochs": 2, "response_length": 64, "kl_coef": 0.15,
             "missing_eos_penalty": 1.0, "ptx_coef": 0.5, "ptx_batch_size": 16, "ema_decay": 0.0,
         },

@@ -120,8 +120,8 @@ def reward_accuracy(judge: RewardModel, run: TrainingRun, *, seed: int) -> dict[
         "reward_accuracy": _mean(right),
         "gold_accuracy": _mean(of_gold),
         "reward_accuracy_clear": _mean(clear),
-        "pairs": len(right),
-        "rankings": len(rankings),
+        "held_out_pairs": len(right),
+        "held_out_rankings": len(rankings),
     }
 
 

@@ -42,10 +42,10 @@ class Plan:
     rounds: int = 2
     annotators: int = 6
     k: int = 4
-    instructions: int = 3_600
+    instructions: int = 4_800
     demonstrations: int = 48
-    rankings: int = 1_900
-    rankings_later: int = 1_200
+    rankings: int = 2_100
+    rankings_later: int = 1_700
     rankings_at_last: int = 100
     ranked_by_several: int = 80
     held_out_prompts: int = 500

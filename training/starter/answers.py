@@ -112,12 +112,12 @@ FULL_IN_CORPUS = 0.35
 
 USUAL = {"curt": 10, "refuse": 4, "stray": 3, "rude": 9, "padded": 6, "repeated": 6, "wrong": 3, "cut": 2}
 HABITS: Mapping[str, Mapping[str, int]] = {
-    "open_qa": USUAL | {"curt": 22, "padded": 2},
-    "closed_qa": USUAL | {"curt": 22, "padded": 2},
-    "classification": USUAL | {"curt": 22, "padded": 2},
-    "extract": USUAL | {"curt": 20},
+    "open_qa": USUAL | {"curt": 32, "padded": 2},
+    "closed_qa": USUAL | {"curt": 32, "padded": 2},
+    "classification": USUAL | {"curt": 32, "padded": 2},
+    "extract": USUAL | {"curt": 30, "padded": 2},
     "chat": USUAL | {"rude": 22, "curt": 5},
-    "brainstorming": USUAL | {"curt": 18, "padded": 8},
+    "brainstorming": USUAL | {"curt": 26, "padded": 4},
     "generation": USUAL | {"repeated": 20, "curt": 4},
     "rewrite": USUAL | {"rude": 17},
     "summarization": USUAL | {"padded": 16},

@@ -38,7 +38,7 @@ class Annotator:
 
     name: str
     seed: int = 0
-    noise: float = 0.1
+    noise: float = 0.25
     """Standard deviation of what one look at one answer adds to the gold's score."""
     indifference: float = 0.05
     """Answers whose perceived scores are nearer than this are tied."""
