@@ -3,6 +3,7 @@
 A library and a command line (`python -m training.algorithms STAGE --help`) that know nothing of the web application.
 Importing this package does not import torch.
 """
+
 from __future__ import annotations
 
 import os

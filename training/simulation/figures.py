@@ -135,9 +135,12 @@ def _win_rate(
     found = Prompt.objects.in_bulk(asked)
     sets = [RankingSet(found[a.prompt_id], [a.pk, b.pk]) for a, b in zip(*added, strict=True)]
     items = add_ranking_items(study.project, sets, priority=FIRST, overlap=1)
-    study.judge(len(items))
+    judged = Ranking.objects.filter(assignment__item__in=items)
+    # Several people taking work at once may be given a piece of lower priority near the end: until all is judged.
+    while (missing := len(items) - judged.count()) and study.judge(missing):
+        pass
     of_ppo = {completion.pk for completion in added[1]}
-    for ranking in Ranking.objects.filter(assignment__item__in=items):
+    for ranking in judged:
         best = ranking.groups[0]
         won[str(ranking.prompt_id)] = [0.5 if len(best) == 2 else float(best[0] in of_ppo)]
     if len(won) < len(pairs):

@@ -14,6 +14,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from annotation.models import Ranking
 from config.embedded import postgres
+from config.embedded.interruption import Interruption
 from config.embedded.stack import StartRefused, running
 from training import bootstrap, registry
 from training.bootstrap import BootstrapError
@@ -42,8 +43,9 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         plan = self._plan(options)
         started = time.monotonic()
+        interruption = Interruption()
         try:
-            with running(0, say=self.say) as stack:
+            with running(0, say=self.say, hurry=interruption.hurry) as stack:
                 call_command("migrate", verbosity=0, interactive=False)
                 call_command("collectstatic", verbosity=0, interactive=False)
                 model = bootstrap.build_model(say=self.say)
@@ -51,6 +53,8 @@ class Command(BaseCommand):
                 rounds = self._study(Study(plan, stack.address, self.say), model)
         except (ApiError, BootstrapError, StartRefused, StudyFailed, postgres.PostgresError) as error:
             raise CommandError(str(error)) from error
+        except KeyboardInterrupt:
+            raise CommandError("Stopped before the study was over; nothing was written.") from None
         took = round(time.monotonic() - started, 1)
         report = {"seed": plan.seed, "plan": asdict(plan), "rounds": rounds, "wall_seconds": took}
         if options["out"]:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 import time
 from argparse import ArgumentParser
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from django.conf import settings
@@ -15,27 +13,9 @@ from django.core.management import call_command, get_commands
 from django.core.management.base import BaseCommand, CommandError
 
 from config.embedded import launch, postgres
+from config.embedded.interruption import Interruption
 from config.embedded.stack import Stack, StartRefused, running
 from config.env import env_int
-
-
-class Interruption:
-    """SIGINT, SIGTERM and SIGHUP, told apart: the first stops us in order, any further one hurries that along."""
-
-    def __init__(self) -> None:
-        self.stopping = self.hurried = False
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, self)
-
-    def __call__(self, number: int, frame: FrameType | None) -> None:
-        if self.stopping:
-            self.hurried = True
-            return
-        self.stopping = True
-        raise KeyboardInterrupt
-
-    def hurry(self) -> bool:
-        return self.hurried
 
 
 class Command(BaseCommand):
