@@ -16,7 +16,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from training.algorithms import hyperparameters
+from training.algorithms import presets
 from training.starter import corpus
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -59,7 +59,7 @@ def summary(found: dict[str, list[float]]) -> dict[str, Any]:
     return {
         "cores": os.cpu_count(),
         "spin_count": os.environ.get("GOMP_SPINCOUNT"),
-        "batch_size": hyperparameters.OVERRIDES["starter"]["pretrain"]["batch_size"],
+        "batch_size": presets.OVERRIDES["starter"]["pretrain"]["batch_size"],
         "step_ms": {side: [round(ms, 1) for ms in times] for side, times in found.items()},
         "ratio": {"median": round(median(ratios), 2), "low": round(min(ratios), 2), "high": round(max(ratios), 2)},
     }

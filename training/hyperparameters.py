@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from training.algorithms.errors import InputError
-from training.algorithms.hyperparameters import PRESETS, STAGES, checked, resolve
+from training.algorithms.hyperparameters import STAGES
+from training.algorithms.presets import PRESETS, checked, resolve
 from training.models import Policy
 
 AUTO = "auto"

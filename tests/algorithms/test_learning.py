@@ -14,8 +14,9 @@ from tests.algorithms import tiny
 from tests.algorithms.conftest import Stage, lines
 from training.algorithms import data, ppo
 from training.algorithms.data import Row
-from training.algorithms.hyperparameters import PPO, resolve
+from training.algorithms.hyperparameters import PPO
 from training.algorithms.networks import load_policy, new_reward_model
+from training.algorithms.presets import resolve
 from training.algorithms.run_folder import Run
 
 

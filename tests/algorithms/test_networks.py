@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from training.algorithms import data, language_model, losses
 from training.algorithms.data import Row
 from training.algorithms.errors import InputError
-from training.algorithms.hyperparameters import Reward, resolve
+from training.algorithms.hyperparameters import Reward
 from training.algorithms.networks import Policy, Scorer, load_policy, new_reward_model
+from training.algorithms.presets import resolve
 from training.algorithms.reward_model import Ranking, backward, pairs_right, together
 
 ids = st.lists(st.integers(5, 280), min_size=1, max_size=12)

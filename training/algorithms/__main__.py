@@ -21,6 +21,7 @@ from pathlib import Path  # noqa: E402
 from typing import Any, NoReturn  # noqa: E402
 
 from training.algorithms import hyperparameters as hp  # noqa: E402
+from training.algorithms import presets  # noqa: E402
 from training.algorithms.errors import DONE, STOPPED, USER_CAN_FIX, InputError, Stopped  # noqa: E402
 from training.algorithms.run_folder import Run, describe_inputs, write_json  # noqa: E402
 from training.algorithms.supervision import Supervision  # noqa: E402
@@ -83,7 +84,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     out = arguments.get("out") or Path(str(arguments["json"]) + ".run")
     run = Run(Path(out), should_stop=supervision.should_stop, started=STARTED)
     try:
-        settings = hp.resolve(stage, preset=arguments["preset"], values=_values(arguments))
+        settings = presets.resolve(stage, preset=arguments["preset"], values=_values(arguments))
         run.open(
             stage=stage,
             inputs=describe_inputs({name.replace("_", "-"): value for name, value in given.items()}),
@@ -133,7 +134,9 @@ def parser() -> argparse.ArgumentParser:
             sub.add_argument("--json", type=Path, required=True, help="file for the figures")
         else:
             sub.add_argument("--out", type=Path, required=True, help="run folder; goes on where it holds a checkpoint")
-        sub.add_argument("--preset", choices=hp.PRESETS, default="paper", help="where the hyperparameters start from")
+        sub.add_argument(
+            "--preset", choices=presets.PRESETS, default="paper", help="what the hyperparameters start from"
+        )
         sub.add_argument("--hyperparameters", type=Path, metavar="FILE.json", help="values on top of the preset")
         sub.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a value on top of all that")
         sub.add_argument("--supervisor", type=int, metavar="PID", help="stop at a checkpoint once this process is gone")
@@ -141,7 +144,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _values(arguments: dict[str, Any]) -> dict[str, Any]:
-    values = hp.from_file(arguments["hyperparameters"]) if arguments["hyperparameters"] else {}
+    values = presets.from_file(arguments["hyperparameters"]) if arguments["hyperparameters"] else {}
     for each in arguments["set"]:
         name, equals, value = each.partition("=")
         if not equals:
