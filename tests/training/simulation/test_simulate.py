@@ -17,7 +17,7 @@ from django.conf import settings
 from config.embedded.processes import MARK
 from training.starter import corpus
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
 
 PLAN = {
     "instructions": 240,
