@@ -112,9 +112,7 @@ def krippendorff_alpha(judgements: Iterable[Judgement], *, draws: int = DRAWS) -
         who: object = ("nobody known", number) if each.annotator is None else each.annotator
         for completion, place in each.places().items():
             units[each.prompt][completion].setdefault(who, place)
-    values = {
-        prompt: [list(of_output.values()) for of_output in outputs.values()] for prompt, outputs in units.items()
-    }
+    values = {prompt: [list(of_output.values()) for of_output in outputs.values()] for prompt, outputs in units.items()}
     return ordinal_alpha(values, draws=draws)
 
 
