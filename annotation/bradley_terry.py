@@ -49,7 +49,8 @@ class Fit:
     drawn_tie: Floats
 
     def win_shares(self) -> Floats:
-        return win_shares(self.strengths[None], np.array([self.tie]))[0]
+        (shares,) = win_shares(self.strengths[None], np.array([self.tie]))
+        return np.asarray(shares)
 
     def drawn_win_shares(self) -> Floats:
         return win_shares(self.drawn_strengths, self.drawn_tie)

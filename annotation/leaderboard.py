@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from math import exp, log2
 from typing import NamedTuple
@@ -43,7 +43,7 @@ class Estimate(NamedTuple):
 
 
 class Place(NamedTuple):
-    """Win shares: expected against every other generator, a tie half a win; `adjusted` at equal length and formatting."""
+    """Expected share of wins against every other generator, a tie half a win; `adjusted`: at equal length and form."""
 
     generator: int
     share: Estimate
@@ -135,9 +135,9 @@ def _board(duels: Sequence[Duel], *, draws: int) -> Board:
         differences=np.empty((len(duels), 0)),
         generators=len(generators),
     )
-    with_form = Duels(**{**vars(plain), "differences": differences})
+    with_form = replace(plain, differences=differences)
     kept = separable(with_form)
-    with_form = Duels(**{**vars(plain), "differences": differences[:, kept]})
+    with_form = replace(plain, differences=differences[:, kept])
     raw, adjusted = fit(plain, draws=draws), fit(with_form, draws=draws)
     places = [_place(number, generator, raw, adjusted, plain) for number, generator in enumerate(generators)]
     names = [name for name, keep in zip(COVARIATES, kept, strict=True) if keep]

@@ -29,9 +29,9 @@ def agreement_with(judgements: Iterable[Judgement], references: Iterable[Judgeme
 
 def self_consistency(judgements: Iterable[Judgement]) -> Agreement:
     """Agreement of one person with themselves over sets that they ranked more than once."""
-    by_set: dict[frozenset[int], list[Judgement]] = defaultdict(list)
+    by_set: dict[tuple[int, frozenset[int]], list[Judgement]] = defaultdict(list)
     for each in judgements:
-        by_set[frozenset(each.ranks())].append(each)
+        by_set[each.prompt, frozenset(each.ranks())].append(each)
     return agreement(compared(first, second) for same in by_set.values() for first, second in combinations(same, 2))
 
 

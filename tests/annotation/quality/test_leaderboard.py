@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -97,12 +98,8 @@ def test_the_interval_covers_where_the_pairs_of_a_prompt_hang_together() -> None
     covered = []
     for seed in range(200):
         once = drawn(seed)
-        thrice = Duels(
-            **{
-                name: np.repeat(value, 3, axis=0) if name != "generators" else value
-                for name, value in vars(once).items()
-            }
-        )
+        repeated = {name: np.repeat(value, 3, axis=0) for name, value in vars(once).items() if name != "generators"}
+        thrice = replace(once, **repeated)
         low, high = np.quantile(fit(thrice, draws=400).drawn_win_shares(), [0.025, 0.975], axis=0)
         covered.append((low <= truth) & (truth <= high))
     assert 0.92 <= np.mean(covered) <= 0.98
@@ -115,7 +112,7 @@ def test_one_step_of_the_bootstrap_is_as_good_as_fitting_anew() -> None:
     for _draw in range(300):
         rows = by_prompt[chance.integers(len(by_prompt), size=len(by_prompt))].ravel()
         again = {name: value[rows] for name, value in vars(duels).items() if name != "generators"}
-        anew.append(fit(Duels(**again, generators=4), draws=1).strengths)
+        anew.append(fit(replace(duels, **again), draws=1).strengths)
     assert found.drawn_strengths.std(axis=0) == pytest.approx(np.std(anew, axis=0), rel=0.15)
 
 
