@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 from django import forms
 from django.db.models import TextChoices
@@ -13,7 +13,17 @@ from django.utils.translation import gettext_lazy
 
 from annotation import importing
 from annotation.blinding import LETTERS
-from annotation.models import Assignment, ItemKind, Project, PromptKind, Role, UseCase, User
+from annotation.models import (
+    Assignment,
+    ItemKind,
+    Project,
+    PromptKind,
+    ReviewState,
+    Role,
+    UseCase,
+    User,
+    WorkKind,
+)
 from annotation.models.texts import Message
 from annotation.quality import Who
 from annotation.quality.report import WhatIf
@@ -226,3 +236,31 @@ def several(label: Any, choices: list[tuple[Any, Any]]) -> forms.MultipleChoiceF
 
 def who_key(who: Who) -> str:
     return f"person-{who}" if isinstance(who, int) else f"name-{who or ''}"
+
+
+class ReviewFilterForm(PageForm):
+    """What the review queue shows. Read from the address."""
+
+    kind = forms.ChoiceField(label=gettext_lazy("Kind"), required=False)
+    state = forms.ChoiceField(label=gettext_lazy("State"), required=False)
+    annotator = forms.ModelChoiceField(
+        label=gettext_lazy("By"), required=False, queryset=User.objects.none(), empty_label=gettext_lazy("Anybody")
+    )
+    use_case = forms.ChoiceField(label=gettext_lazy("Use case"), required=False)
+    language = forms.ChoiceField(label=gettext_lazy("Language"), required=False)
+    q = forms.CharField(label=gettext_lazy("Words"), required=False, max_length=200)
+
+    def __init__(self, data: Any, *, project: Project) -> None:
+        super().__init__(data)
+        every = [("", gettext_lazy("All"))]
+        kinds = [WorkKind.DEMONSTRATION, WorkKind.RANKING, WorkKind.PROMPT]
+        choices = {
+            "kind": [(kind.value, capfirst(str(kind.label))) for kind in kinds],
+            "state": every + capitalised(ReviewState),
+            "use_case": every + capitalised(UseCase),
+            "language": every + [(code, language_name(code)) for code in project.languages],
+        }
+        for name, offered in choices.items():
+            cast(forms.ChoiceField, self.fields[name]).choices = offered
+        people = User.objects.filter(memberships__project=project).order_by("username").distinct()
+        cast("forms.ModelChoiceField[User]", self.fields["annotator"]).queryset = people

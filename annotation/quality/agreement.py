@@ -116,6 +116,20 @@ def krippendorff_alpha(judgements: Iterable[Judgement], *, draws: int = DRAWS) -
     return ordinal_alpha(values, draws=draws)
 
 
+def alpha_with_others(own: Sequence[Judgement], others: Iterable[Judgement]) -> Agreement:
+    """Alpha of one person's places beside everybody else's: each other value with theirs is a unit of two."""
+    mine: dict[int, dict[int, float]] = defaultdict(dict)
+    for each in own:
+        mine[each.prompt] = each.places() | mine[each.prompt]
+    units: dict[int, list[list[float]]] = defaultdict(list)
+    for each in others:
+        known = mine.get(each.prompt, {})
+        units[each.prompt] += [
+            [known[completion], place] for completion, place in each.places().items() if completion in known
+        ]
+    return ordinal_alpha(units, draws=0)
+
+
 def ordinal_alpha(units: Mapping[int, Sequence[Sequence[float]]], *, draws: int = DRAWS) -> Agreement:
     """Alpha over prompt → its units → the values each was given (Krippendorff 2011, ordinal metric).
 

@@ -9,7 +9,7 @@ from datetime import date, timedelta
 from enum import StrEnum
 from typing import NamedTuple, TypeVar
 
-from annotation.quality.agreement import Agreement, Shared, agreement, krippendorff_alpha, shared
+from annotation.quality.agreement import Agreement, Shared, agreement, alpha_with_others, krippendorff_alpha, shared
 from annotation.quality.judgements import Judgement, Who
 from annotation.quality.signals import (
     Position,
@@ -132,14 +132,12 @@ def _annotator(
     who: Who, own: Sequence[Judgement], everybody: Sequence[Judgement], rows: Sequence[Shared],
     references: Sequence[Judgement],
 ) -> Annotator:  # fmt: skip
-    """Alpha is of all who ranked what this person ranked, themselves included."""
-    prompts = {each.prompt for each in own}
     others = [each for each in references if each.annotator != who]
     return Annotator(
         who=who,
         rankings=len(own),
         agreement=agreement(row for row in rows if who in (row.one, row.other)),
-        alpha=krippendorff_alpha((each for each in everybody if each.prompt in prompts), draws=0),
+        alpha=alpha_with_others(own, (each for each in everybody if who is None or each.annotator != who)),
         gold=agreement_with(own, others),
         consistency=self_consistency(own) if who is not None else agreement(()),
         seconds=median_seconds(own),

@@ -56,7 +56,7 @@ def quality(request: SignedInRequest, project: Project) -> HttpResponse:
             for each in found.annotators
         ],
         "pairs": [{"figures": pair, "names": (names[pair.one], names[pair.other])} for pair in found.pairs],
-        "use_cases": [(capfirst(str(UseCase(group.name).label)), group) for group in found.use_cases],
+        "use_cases": [(capfirst(str(UseCase(str(group.name)).label)), group) for group in found.use_cases],
         "form": form,
         "whole": whole(everything) if what_if != WhatIf() else None,
     }

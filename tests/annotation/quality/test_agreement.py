@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from annotation.models import Ranking
 from annotation.quality import Judgement, krippendorff_alpha, pairwise_agreement
-from annotation.quality.agreement import ordinal_alpha
+from annotation.quality.agreement import alpha_with_others, ordinal_alpha
 
 
 def ranked(prompt: int, annotator: int, groups: list[list[int]], **values: object) -> Ranking:
@@ -159,3 +159,10 @@ def test_alpha_of_rankings_is_that_of_the_krippendorff_package_too() -> None:
         columns += [[of_annotator[output] for of_annotator in given] for output in outputs]
     expected = krippendorff.alpha(reliability_data=np.array(columns).T, level_of_measurement="ordinal")
     assert krippendorff_alpha(judgements, draws=0).value == pytest.approx(expected, abs=1e-12)
+
+
+def test_one_persons_alpha_is_that_of_two_where_there_are_two_and_is_theirs_alone_where_there_are_more() -> None:
+    same, turned = [[1], [2], [3]], [[3], [2], [1]]
+    own, other, odd = (Judgement(1, who, groups) for who, groups in enumerate((same, same, turned)))
+    assert alpha_with_others([own], [odd]).value == pytest.approx(krippendorff_alpha([own, odd]).value)
+    assert alpha_with_others([own], [other, odd]).value > alpha_with_others([odd], [own, other]).value
