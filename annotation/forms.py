@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, cast
 
 from django import forms
 from django.db.models import TextChoices
@@ -12,8 +13,20 @@ from django.utils.translation import gettext_lazy
 
 from annotation import importing
 from annotation.blinding import LETTERS
-from annotation.models import Assignment, ItemKind, Project, PromptKind, Role, UseCase, User
+from annotation.models import (
+    Assignment,
+    ItemKind,
+    Project,
+    PromptKind,
+    ReviewState,
+    Role,
+    UseCase,
+    User,
+    WorkKind,
+)
 from annotation.models.texts import Message
+from annotation.quality import Who
+from annotation.quality.report import WhatIf
 from annotation.templatetags.plumbline import language_name
 
 
@@ -189,3 +202,65 @@ class ImportForm(PageForm):
     )
     file = forms.FileField(label=gettext_lazy("File"), help_text=gettext_lazy("JSON lines, CSV or Parquet."))
     keep_good = forms.BooleanField(label=gettext_lazy("Import the good lines even if some are bad"), required=False)
+
+
+class WhatIfForm(PageForm):
+    """What to leave out of the figures of quality. Read from the address, so that a view of it can be shared."""
+
+    since = forms.DateField(label=gettext_lazy("From"), required=False, widget=forms.DateInput({"type": "date"}))
+    until = forms.DateField(label=gettext_lazy("Until"), required=False, widget=forms.DateInput({"type": "date"}))
+
+    def __init__(self, data: Any, *, names: Mapping[Who, str]) -> None:
+        super().__init__(data)
+        self.people = {who_key(who): who for who in names}
+        people = [(who_key(who), name) for who, name in names.items()]
+        self.fields["annotator"] = several(gettext_lazy("Without these annotators"), people)
+        self.fields["use_case"] = several(gettext_lazy("Without these use cases"), capitalised(UseCase))
+
+    def what_if(self) -> WhatIf:
+        """Nothing is left out by what can't be read."""
+        if not self.is_valid():
+            return WhatIf()
+        asked = self.cleaned_data
+        return WhatIf(
+            annotators=frozenset(self.people[key] for key in asked["annotator"]),
+            use_cases=frozenset(asked["use_case"]),
+            since=asked["since"],
+            until=asked["until"],
+        )
+
+
+def several(label: Any, choices: list[tuple[Any, Any]]) -> forms.MultipleChoiceField:
+    return forms.MultipleChoiceField(label=label, required=False, choices=choices, widget=forms.CheckboxSelectMultiple)
+
+
+def who_key(who: Who) -> str:
+    return f"person-{who}" if isinstance(who, int) else f"name-{who or ''}"
+
+
+class ReviewFilterForm(PageForm):
+    """What the review queue shows. Read from the address."""
+
+    kind = forms.ChoiceField(label=gettext_lazy("Kind"), required=False)
+    state = forms.ChoiceField(label=gettext_lazy("State"), required=False)
+    annotator = forms.ModelChoiceField(
+        label=gettext_lazy("By"), required=False, queryset=User.objects.none(), empty_label=gettext_lazy("Anybody")
+    )
+    use_case = forms.ChoiceField(label=gettext_lazy("Use case"), required=False)
+    language = forms.ChoiceField(label=gettext_lazy("Language"), required=False)
+    q = forms.CharField(label=gettext_lazy("Words"), required=False, max_length=200)
+
+    def __init__(self, data: Any, *, project: Project) -> None:
+        super().__init__(data)
+        every = [("", gettext_lazy("All"))]
+        kinds = [WorkKind.DEMONSTRATION, WorkKind.RANKING, WorkKind.PROMPT]
+        choices = {
+            "kind": [(kind.value, capfirst(str(kind.label))) for kind in kinds],
+            "state": every + capitalised(ReviewState),
+            "use_case": every + capitalised(UseCase),
+            "language": every + [(code, language_name(code)) for code in project.languages],
+        }
+        for name, offered in choices.items():
+            cast(forms.ChoiceField, self.fields[name]).choices = offered
+        people = User.objects.filter(memberships__project=project).order_by("username").distinct()
+        cast("forms.ModelChoiceField[User]", self.fields["annotator"]).queryset = people

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from annotation.views import data, home, members, tokens, work
+from annotation.views import data, home, members, quality, review, tokens, work
 
 urlpatterns = [
     path("", home.home, name="home"),
@@ -16,6 +16,10 @@ urlpatterns = [
     path("projects/<slug:slug>/import/", data.import_, name="import"),
     path("projects/<slug:slug>/members/", members.members, name="members"),
     path("projects/<slug:slug>/members/<int:pk>/remove/", members.remove, name="member-remove"),
+    path("projects/<slug:slug>/quality/", quality.quality, name="quality"),
+    path("projects/<slug:slug>/review/", review.review, name="review"),
+    path("projects/<slug:slug>/review/<uuid:batch>/undo/", review.undo, name="review-undo"),
+    path("projects/<slug:slug>/leaderboard/", quality.leaderboard, name="leaderboard"),
     path("assignments/<int:pk>/", work.assignment, name="assignment"),
     path("assignments/<int:pk>/submit/", work.submit, name="assignment-submit"),
     path("assignments/<int:pk>/skip/", work.skip, name="assignment-skip"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from annotation.models.people import ApiToken, User
 from annotation.models.projects import Guidelines, Membership, Project, Role
+from annotation.models.reviews import AuditEntry, Review, WorkKind
 from annotation.models.texts import (
     Completion,
     Demonstration,
@@ -23,6 +24,7 @@ __all__ = [
     "ApiToken",
     "Assignment",
     "AssignmentState",
+    "AuditEntry",
     "Completion",
     "Demonstration",
     "Generator",
@@ -36,6 +38,7 @@ __all__ = [
     "Prompt",
     "PromptKind",
     "Ranking",
+    "Review",
     "ReviewState",
     "Role",
     "SkipReason",
@@ -43,4 +46,5 @@ __all__ = [
     "UseCase",
     "User",
     "Wording",
+    "WorkKind",
 ]

@@ -56,6 +56,7 @@ def project_tabs(context: dict[str, Any], project: Project, current: str) -> dic
         "project": project,
         "current": current,
         "may_annotate": Role.ANNOTATOR in roles,
+        "may_review": Role.REVIEWER in roles,
         "may_research": Role.RESEARCHER in roles,
         "may_administer": Role.ADMIN in roles,
     }

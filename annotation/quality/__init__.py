@@ -1,0 +1,34 @@
+"""How far annotators agree, and what else a person should know who judges their work.
+
+Figures over plain data: a Judgement is one ranking. They are signals for a person to look into, never verdicts.
+"""
+
+from __future__ import annotations
+
+from annotation.quality.agreement import Agreement, agreement, krippendorff_alpha, pairwise_agreement, shared
+from annotation.quality.judgements import Judgement, Who, judgements_of
+from annotation.quality.signals import (
+    Position,
+    agreement_with,
+    median_seconds,
+    position_bias,
+    self_consistency,
+    straight_lined,
+)
+
+__all__ = [
+    "Agreement",
+    "Judgement",
+    "Position",
+    "Who",
+    "agreement",
+    "agreement_with",
+    "judgements_of",
+    "krippendorff_alpha",
+    "median_seconds",
+    "pairwise_agreement",
+    "position_bias",
+    "self_consistency",
+    "shared",
+    "straight_lined",
+]

@@ -1,0 +1,63 @@
+"""A ranking as plain data: what every figure of quality is made from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+from typing import NamedTuple
+
+from annotation.models import Project, Ranking, ReviewState
+
+Who = int | str | None
+
+
+class Judgement(NamedTuple):
+    """One annotator's ranking. `annotator` is a person's id, or the name that a file gave; None if nobody knows."""
+
+    prompt: int
+    annotator: Who
+    groups: Sequence[Sequence[int]]
+    shown: Sequence[int] = ()
+    use_case: str = ""
+    day: date | None = None
+    seconds: float | None = None
+
+    def ranks(self) -> dict[int, int]:
+        """Completion → rank from 1; tied completions share one."""
+        return {completion: rank for rank, group in enumerate(self.groups, start=1) for completion in group}
+
+    def places(self) -> dict[int, float]:
+        """Completion → its place from 0 (best) to 1 (worst), so that sets of any size have one scale.
+
+        Tied outputs share the middle of the places that they take up together.
+        """
+        size, before, places = sum(map(len, self.groups)), 0, dict[int, float]()
+        for group in self.groups:
+            places |= dict.fromkeys(group, (2 * before + len(group)) / (2 * size))
+            before += len(group)
+        return places
+
+
+def judgement(ranking: Ranking) -> Judgement:
+    return Judgement(
+        prompt=ranking.prompt_id,
+        annotator=ranking.origin.get("annotator") or ranking.annotator_id,
+        groups=ranking.groups,
+        shown=ranking.shown,
+    )
+
+
+def judgements_of(project: Project) -> list[Judgement]:
+    """All rankings of a project that count: neither they nor their prompts are rejected. One query."""
+    counted = Ranking.objects.filter(prompt__project=project).exclude(review=ReviewState.REJECTED)
+    rows = (
+        counted.exclude(prompt__review=ReviewState.REJECTED)
+        .order_by("pk")
+        .values_list(
+            "prompt_id", "annotator_id", "origin", "groups", "shown", "prompt__use_case", "created_at", "seconds"
+        )
+    )
+    return [
+        Judgement(prompt, origin.get("annotator") or person, groups, shown, use_case, at.date(), seconds)
+        for prompt, person, origin, groups, shown, use_case, at, seconds in rows.iterator()
+    ]

@@ -1,0 +1,153 @@
+"""The review queue: find work, look at it, accept or reject it, and take that back."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from django.contrib import messages
+from django.core.paginator import Page, Paginator
+from django.db.models import Q, QuerySet, TextField
+from django.db.models.functions import Cast
+from django.http import HttpResponse, QueryDict
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from annotation import reviewing
+from annotation.forms import ReviewFilterForm
+from annotation.models import Completion, Project, ReviewState, Role, User, WorkKind
+from annotation.refusals import Refused
+from annotation.views.decorators import SignedInRequest, project_page
+
+PER_PAGE = 25
+INVALID = 422
+VERBS = {"accept": ReviewState.ACCEPTED, "reject": ReviewState.REJECTED, "reopen": ReviewState.PENDING}
+
+
+@project_page("GET", "POST", roles=(Role.REVIEWER,))
+def review(request: SignedInRequest, project: Project) -> HttpResponse:
+    """The filters are in the address of both: a decision comes back to where it was made."""
+    form = ReviewFilterForm(request.GET, project=project)
+    kind, found = filtered(project, form)
+    if request.method == "POST":
+        try:
+            decided(request, project, kind, found)
+        except Refused as refusal:
+            return queue_page(request, project, form, kind, found, refusal=str(refusal))
+        return redirect(request.get_full_path())
+    return queue_page(request, project, form, kind, found)
+
+
+@project_page("POST", roles=(Role.REVIEWER,))
+def undo(request: SignedInRequest, project: Project, batch: uuid.UUID) -> HttpResponse:
+    try:
+        count = reviewing.undo(project, reviewer=request.user, batch=batch)
+    except Refused as refusal:
+        messages.error(request, str(refusal))
+    else:
+        said = ngettext("%(count)d piece stands as it did before.", "%(count)d pieces stand as they did before.", count)
+        messages.success(request, said % {"count": count})
+    return redirect(
+        f"{reverse('review', args=[project.slug])}?{QueryDict(request.POST.get('filters', '')).urlencode()}"
+    )
+
+
+def decided(request: SignedInRequest, project: Project, kind: WorkKind, found: QuerySet[Any]) -> None:
+    """What the page was sent for: the pieces that were marked, or all that the filters find."""
+    sent = request.POST
+    state = VERBS.get(sent.get("verb", ""))
+    if state is None:
+        raise Refused(_("Choose what to do with the work: accept it, reject it, or put it back."))
+    marked = {int(pk) for pk in sent.getlist("piece") if pk.isdecimal()}
+    if not marked and "everything" not in sent:
+        raise Refused(_("Mark the work that you mean first."))
+    pieces = found.values("pk") if "everything" in sent else marked
+    count = reviewing.decide(
+        project, reviewer=request.user, kind=kind, pieces=pieces, state=state, reason=sent.get("reason", "")
+    )
+    messages.success(request, outcome(state, count))
+
+
+def outcome(state: ReviewState, count: int) -> str:
+    said = {
+        ReviewState.ACCEPTED: ngettext("%(count)d piece is accepted.", "%(count)d pieces are accepted.", count),
+        ReviewState.REJECTED: ngettext("%(count)d piece is rejected.", "%(count)d pieces are rejected.", count),
+        ReviewState.PENDING: ngettext("%(count)d piece waits again.", "%(count)d pieces wait again.", count),
+    }
+    return said[state] % {"count": count}
+
+
+def filtered(project: Project, form: ReviewFilterForm) -> tuple[WorkKind, QuerySet[Any]]:
+    """What the filters find, the newest first. A filter that can't be read is as if it were not there."""
+    form.is_valid()
+    asked = form.cleaned_data
+    kind = WorkKind(asked.get("kind") or WorkKind.DEMONSTRATION)
+    prompt = "" if kind == WorkKind.PROMPT else "prompt__"
+    wanted = {
+        "review": asked.get("state"),
+        reviewing.AUTHOR[kind]: asked.get("annotator"),
+        f"{prompt}use_case": asked.get("use_case"),
+        f"{prompt}language": asked.get("language"),
+    }
+    pieces = reviewing.work(project, kind).filter(**{name: value for name, value in wanted.items() if value})
+    if words := asked.get("q"):
+        own = {WorkKind.DEMONSTRATION: "text", WorkKind.RANKING: "note", WorkKind.PROMPT: "asked"}[kind]
+        pieces = pieces.alias(asked=Cast(f"{prompt}messages", TextField()))
+        pieces = pieces.filter(Q(asked__icontains=words) | Q(**{f"{own}__icontains": words}))
+    return kind, pieces.order_by("-pk")
+
+
+def queue_page(
+    request: SignedInRequest, project: Project, form: ReviewFilterForm, kind: WorkKind, found: QuerySet[Any],
+    *, refusal: str = "",
+) -> HttpResponse:  # fmt: skip
+    author = reviewing.AUTHOR[kind]
+    related = [author] if kind == WorkKind.PROMPT else [author, "prompt"]
+    page = Paginator(found.select_related(*related), PER_PAGE).get_page(request.GET.get("page"))
+    context = {
+        "project": project,
+        "form": form,
+        "kind": kind,
+        "page": page,
+        "pieces": pieces_of(request.user, kind, page),
+        "filters": request.GET.urlencode(),
+        "without_page": without(request.GET, "page"),
+        "batches": reviewing.recent_batches(project, request.user),
+        "refusal": refusal,
+        "reason": request.POST.get("reason", ""),
+        "everything": "everything" in request.POST,
+        "marked": set(request.POST.getlist("piece")),
+    }
+    return render(request, "annotation/review.html", context, status=INVALID if refusal else 200)
+
+
+def pieces_of(reviewer: User, kind: WorkKind, page: Page[Any]) -> list[dict[str, Any]]:
+    rows = list(page.object_list)
+    why = reviewing.reasons(kind, rows)
+    texts = ranked_texts(rows) if kind == WorkKind.RANKING else {}
+    return [
+        {
+            "record": row,
+            "id": str(row.pk),
+            "prompt": row if kind == WorkKind.PROMPT else row.prompt,
+            "author": getattr(row, reviewing.AUTHOR[kind]),
+            "is_own": getattr(row, f"{reviewing.AUTHOR[kind]}_id") == reviewer.pk,
+            "reason": why.get(row.pk, ""),
+            "groups": [[texts.get(pk, "") for pk in group] for group in getattr(row, "groups", [])],
+        }
+        for row in rows
+    ]
+
+
+def ranked_texts(rankings: list[Any]) -> dict[int, str]:
+    """The outputs' texts. Who wrote them is no reviewer's business either."""
+    ids = {completion for ranking in rankings for completion in ranking.shown}
+    return dict(Completion.objects.filter(pk__in=ids).values_list("pk", "text"))
+
+
+def without(query: QueryDict, name: str) -> str:
+    kept = query.copy()
+    kept.pop(name, None)
+    return kept.urlencode()
