@@ -7,8 +7,10 @@ from itertools import islice
 from typing import Any, NamedTuple, TypeVar
 
 from django.db import transaction
+from django.db.models.functions import Now
 from django.utils.translation import gettext as _
 
+from annotation.giveaways import giveaway
 from annotation.models import (
     Assignment,
     Completion,
@@ -43,6 +45,7 @@ class NewPrompt(NamedTuple):
     author: User | None = None
     assignment: Assignment | None = None
     split: Split | None = None
+    harmful: bool = False
 
 
 class NewCompletion(NamedTuple):
@@ -53,16 +56,19 @@ class NewCompletion(NamedTuple):
 
 
 class RankingSet(NamedTuple):
+    """`harmful`: only for those who agreed to see such things, as is every set of a prompt that is marked so."""
+
     prompt: Prompt
     completion_ids: Sequence[int]
+    harmful: bool = False
 
 
 def add_prompt(
     project: Project, *, author: User | None, messages: Sequence[Message], kind: str, use_case: str, language: str,
-    assignment: Assignment | None = None,
+    assignment: Assignment | None = None, harmful: bool = False,
 ) -> Prompt:  # fmt: skip
     """Keep an instruction, and ask for answers to it where the project wants them."""
-    new = NewPrompt(messages, kind, use_case, language, author, assignment)
+    new = NewPrompt(messages, kind, use_case, language, author, assignment, harmful=harmful)
     return add_prompts(project, [new])[0]
 
 
@@ -85,7 +91,10 @@ def add_prompts(project: Project, rows: Sequence[NewPrompt], *, with_items: bool
 
 
 def add_completions(generator: Generator, rows: Iterable[NewCompletion]) -> list[Completion]:
-    """Keep a generator's answers, in the order given. Many at once: two statements a thousand."""
+    """Keep a generator's answers, in the order given. Many at once: two statements a thousand.
+
+    Those that say who wrote them are kept but held: no set shows them until an admin allows it (`allow`).
+    """
     added: list[Completion] = []
     with transaction.atomic():
         for batch in batched(rows, BATCH):
@@ -99,7 +108,7 @@ def add_completions(generator: Generator, rows: Iterable[NewCompletion]) -> list
             added += Completion.objects.bulk_create(
                 Completion(
                     generator=generator, prompt_id=row.prompt_id, text=storable(row.text),
-                    sampling=row.sampling, seed=row.seed,
+                    sampling=row.sampling, seed=row.seed, giveaway=giveaway(row.text, generator=generator.name),
                 )
                 for row in batch
             )  # fmt: skip
@@ -109,21 +118,67 @@ def add_completions(generator: Generator, rows: Iterable[NewCompletion]) -> list
 def add_ranking_items(
     project: Project, sets: Iterable[RankingSet], *, priority: int = 0, overlap: int | None = None
 ) -> list[Item]:
-    """Put sets of outputs in the ranking queue. Each set is of one prompt, and no two of its texts are equal."""
+    """Put sets of outputs in the ranking queue, each of one prompt.
+
+    Of equal texts one is shown, and the others take its rank. Outputs that say who wrote them are held out. A set of
+    which fewer than two are left to show makes no item.
+    """
     overlap = project.overlap if overlap is None else overlap
     added: list[Item] = []
     with transaction.atomic():
         for batch in batched(sets, BATCH):
-            _check_sets(project, batch)
+            known = _checked_sets(project, batch)
             added += Item.objects.bulk_create(
                 Item(
-                    project=project, kind=ItemKind.RANKING, prompt=prompt, completions=list(completion_ids),
-                    author_id=prompt.author_id, language=prompt.language, priority=priority, overlap=overlap,
-                    open_slots=list(range(1, overlap + 1)),
+                    project=project, kind=ItemKind.RANKING, prompt=prompt, **members, author_id=prompt.author_id,
+                    language=prompt.language, priority=priority, overlap=overlap,
+                    open_slots=list(range(1, overlap + 1)), harmful=harmful or prompt.harmful,
                 )
-                for prompt, completion_ids in batch
+                for prompt, completion_ids, harmful in batch
+                if len((members := _members([known[pk] for pk in completion_ids]))["completions"]) >= MIN_K
             )  # fmt: skip
     return added
+
+
+@transaction.atomic
+def allow(completion: Completion, *, by: User) -> None:
+    """Have an output ranked although it says who wrote it: in its sets where nobody has begun, else in new ones."""
+    held = Completion.objects.held().filter(pk=completion.pk)
+    if not held.update(allowed_at=Now(), allowed_by=by):
+        return
+    items = Item.objects.select_for_update().filter(prompt=completion.prompt_id, held__contains=[completion.pk])
+    for item in items:
+        members = [*item.completions, *map(int, item.twins), *item.held]
+        if item.assignments.exists():
+            again = RankingSet(item.asked, members, harmful=item.harmful)
+            add_ranking_items(item.project, [again], priority=item.priority, overlap=item.overlap)
+        else:
+            there = Completion.objects.in_bulk(members)
+            Item.objects.filter(pk=item.pk).update(**_members([there[pk] for pk in members]))
+    if not items:
+        _first_set(completion)
+
+
+def _first_set(completion: Completion) -> None:
+    """The set that was never made because too few of its outputs could be shown."""
+    prompt = completion.prompt
+    used: set[int] = set()
+    for item in Item.objects.filter(prompt=prompt, kind=ItemKind.RANKING):
+        used.update(item.completions, map(int, item.twins))
+    left = prompt.completions.exclude(pk__in=used).values_list("pk", flat=True)[:MAX_K]
+    if len(left) >= MIN_K:
+        add_ranking_items(prompt.project, [RankingSet(prompt, list(left))])
+
+
+def _members(completions: Sequence[Completion]) -> dict[str, Any]:
+    """What an item says of a set: the outputs it shows, the twins they stand for, those held out."""
+    shown: dict[str, int] = {}
+    twins: dict[str, int] = {}
+    held = [each.pk for each in completions if each.is_held]
+    for each in completions:
+        if not each.is_held and shown.setdefault(each.text.strip(), each.pk) != each.pk:
+            twins[str(each.pk)] = shown[each.text.strip()]
+    return {"completions": list(shown.values()), "twins": twins, "held": held}
 
 
 def batched(rows: Iterable[Row], size: int) -> Iterator[list[Row]]:
@@ -140,7 +195,7 @@ def _prompt(project: Project, row: NewPrompt) -> Prompt:
     digest = digest_of(messages)
     return Prompt(
         project=project, author=row.author, messages=messages, kind=row.kind, use_case=row.use_case,
-        language=row.language, assignment=row.assignment, digest=digest, pool=pool_for(digest),
+        language=row.language, assignment=row.assignment, digest=digest, pool=pool_for(digest), harmful=row.harmful,
         split=row.split or split_for(project.pk, row.author.pk if row.author else None, digest),
     )  # fmt: skip
 
@@ -162,7 +217,7 @@ def _demonstration_item(project: Project, prompt: Prompt) -> Item:
     overlap = project.demonstrations_per_prompt
     return Item(
         project=project, kind=ItemKind.DEMONSTRATION, prompt=prompt, author_id=prompt.author_id,
-        language=prompt.language, overlap=overlap, open_slots=list(range(1, overlap + 1)),
+        language=prompt.language, overlap=overlap, open_slots=list(range(1, overlap + 1)), harmful=prompt.harmful,
     )  # fmt: skip
 
 
@@ -174,17 +229,17 @@ def _check_choice(name: str, found: str, expected: Sequence[str]) -> None:
         )
 
 
-def _check_sets(project: Project, sets: Sequence[RankingSet]) -> None:
+def _checked_sets(project: Project, sets: Sequence[RankingSet]) -> dict[int, Completion]:
     wanted = [completion for each in sets for completion in each.completion_ids]
-    rows = Completion.objects.filter(pk__in=wanted, prompt__project=project).values_list("pk", "prompt_id", "text")
-    known = {pk: (prompt_id, text) for pk, prompt_id, text in rows}
-    for prompt, completion_ids in sets:
+    known = Completion.objects.filter(prompt__project=project).defer("sampling").in_bulk(wanted)
+    for prompt, completion_ids, _harmful in sets:
         if not MIN_K <= len(completion_ids) <= MAX_K:
             raise Refused(
                 _("A set for prompt %(prompt)d has %(found)d outputs; expected %(least)d to %(most)d.")
                 % {"prompt": prompt.pk, "found": len(completion_ids), "least": MIN_K, "most": MAX_K}
             )
-        if any(known.get(completion, (None,))[0] != prompt.pk for completion in completion_ids):
+        if any(pk not in known or known[pk].prompt_id != prompt.pk for pk in completion_ids):
             raise Refused(_("A set for prompt %(prompt)d has an output of another prompt.") % {"prompt": prompt.pk})
-        if len({known[completion][1] for completion in completion_ids}) < len(completion_ids):
-            raise Refused(_("A set for prompt %(prompt)d has the same text twice.") % {"prompt": prompt.pk})
+        if len(set(completion_ids)) < len(completion_ids):
+            raise Refused(_("A set for prompt %(prompt)d has an output twice.") % {"prompt": prompt.pk})
+    return known

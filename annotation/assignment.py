@@ -26,7 +26,8 @@ from annotation.models import Assignment, AssignmentState, Item, ItemKind, Membe
 ATTEMPTS = 5
 
 # One statement. `held` gives back what the person has in work; else `fronts` looks at the first open piece of each kind
-# and language, and `candidate` locks one piece, stepping over those that others are locking at this moment. The slot is
+# and language, the possibly harmful apart and only for those who agreed, and `candidate` locks one piece, stepping over
+# those that others are locking at this moment. The slot is
 # read from the locked row, so it is current even where somebody took another slot of it a moment ago. That the person
 # has not done a piece is asked of one index entry a piece: a join might read all that they ever did.
 TAKE = """
@@ -40,16 +41,19 @@ with held as (
         order by assignment.id limit 1)
     returning *
 ), fronts as (
-    select wanted.kind, spoken.language
+    select wanted.kind, spoken.language, may.harmful
     from unnest(%(kinds)s::text[]) wanted(kind)
     cross join unnest(coalesce(
         (select nullif(languages, '{}') from annotation_membership
             where project_id = %(project)s and user_id = %(annotator)s and role = 'annotator')::text[],
         %(languages)s::text[])) spoken(language)
+    cross join unnest(array(select false union all select true from annotation_membership
+        where project_id = %(project)s and user_id = %(annotator)s and role = 'annotator' and sees_harmful))
+        may(harmful)
     cross join lateral (
         select item.id, item.priority from annotation_item item
         where item.project_id = %(project)s and item.kind = wanted.kind and item.language = spoken.language
-            and not item.open_slots = '{}'
+            and item.harmful = may.harmful and not item.open_slots = '{}'
         order by item.priority desc, item.id limit 1) first
     where not exists (select from held)
     order by first.priority desc, first.id
@@ -58,7 +62,8 @@ with held as (
     from fronts cross join lateral (
         select item.id, item.open_slots[1] as slot, item.completions from annotation_item item
         where item.project_id = %(project)s and item.kind = fronts.kind and item.language = fronts.language
-            and not item.open_slots = '{}' and item.author_id is distinct from %(annotator)s
+            and item.harmful = fronts.harmful and not item.open_slots = '{}'
+            and item.author_id is distinct from %(annotator)s
             and (select mine.id from annotation_assignment mine
                 where mine.annotator_id = %(annotator)s and mine.item_id = item.id and mine.state <> 'expired') is null
         order by item.priority desc, item.id limit 1
@@ -158,7 +163,8 @@ class Finish(Enum):
 def take(project: Project, annotator: User, *, kinds: Sequence[ItemKind] | None = None) -> Assignment | None:
     """The next piece for this person, loaded whole: what they hold already, else the most urgent, oldest open piece.
 
-    Never their own prompt, a language they don't read, or a piece that they did or skipped. What they let run out
+    Never their own prompt, a language they don't read, what may be harmful unless they agreed to see it, or a piece
+    that they did or skipped. What they let run out
     comes back to them with its draft while a slot is free. None if there is nothing: `why_empty` says why.
     """
     if project.archived_at is not None:
@@ -244,6 +250,10 @@ def why_empty(project: Project, annotator: User) -> str:
         return _no_open_pieces(project)
     if not readable.exists():
         return _("The pieces that are left are in languages you are not down for.")
+    if not _agreed(project, annotator):
+        readable = readable.filter(harmful=False)
+        if not readable.exists():
+            return _("The pieces that are left may be harmful to read. They go only to those who agreed to see such.")
     done = Assignment.objects.filter(annotator=annotator, item=OuterRef("pk"))
     if not readable.exclude(author=annotator).exists():
         return _("The pieces that are left come from your own instructions; others do those.")
@@ -268,6 +278,10 @@ def _no_open_pieces(project: Project) -> str:
 def _languages(project: Project, annotator: User) -> list[str]:
     memberships = Membership.objects.filter(project=project, user=annotator, role=Role.ANNOTATOR)
     return memberships.values_list("languages", flat=True).first() or project.languages
+
+
+def _agreed(project: Project, annotator: User) -> bool:
+    return Membership.objects.filter(project=project, user=annotator, role=Role.ANNOTATOR, sees_harmful=True).exists()
 
 
 def _scalar(sql: str, values: dict[str, Any]) -> int | None:

@@ -86,17 +86,26 @@ def submit_demonstration(assignment: Assignment, *, client_key: UUID, text: str)
 
 def submit_ranking(
     assignment: Assignment, *, client_key: UUID, groups: Sequence[Sequence[int]], ratings: Mapping[int, int],
-    flags: Mapping[int, Mapping[str, str]], note: str = "", seconds: float | None = None,
+    flags: Mapping[int, Mapping[str, str]], acceptable: int | None = None, note: str = "", seconds: float | None = None,
 ) -> Ranking:  # fmt: skip
-    """`groups` holds completion ids, best group first; they must be exactly the completions shown."""
+    """`groups` holds completion ids, best group first; they must be exactly the completions shown.
+
+    `acceptable`: how many groups, from the best, stand above the line of what is acceptable; None: no line drawn.
+    """
     _expect(assignment, ItemKind.RANKING)
     _check_groups(assignment, groups)
     _check_ratings(assignment, ratings)
     _check_flags(assignment, flags)
+    if acceptable is not None and not 0 <= acceptable <= len(groups):
+        raise Refused(
+            _("The line of what is acceptable is after group %(found)d; expected 0 to %(most)d.")
+            % {"found": acceptable, "most": len(groups)}
+        )
     content = {
         "groups": [sorted(group) for group in groups],
         "ratings": {str(completion): rating for completion, rating in ratings.items()},
         "flags": {str(completion): dict(answers) for completion, answers in flags.items() if answers},
+        "acceptable": acceptable,
         "note": storable(note).strip(),
     }
     if seconds is not None and not 0 <= seconds < math.inf:
@@ -107,13 +116,15 @@ def submit_ranking(
     def record() -> Ranking:
         return Ranking.objects.create(
             assignment=assignment, prompt=assignment.item.asked, annotator_id=assignment.annotator_id,
-            guidelines_id=assignment.guidelines_id, shown=assignment.shown, seconds=seconds, **content,
+            guidelines_id=assignment.guidelines_id, shown=assignment.shown, seconds=seconds,
+            twins=assignment.item.twins, **content,
         )  # fmt: skip
 
     draft = {
         "groups": blinding.groups_by_letter(assignment, groups),
         "ratings": blinding.by_letter(assignment, ratings),
         "flags": blinding.by_letter(assignment, flags),
+        "acceptable": acceptable,
         "note": note,
     }
     return _submit(assignment, Ranking, client_key=client_key, content=content, record=record, draft=draft)

@@ -17,7 +17,7 @@ from annotation.models import Completion, Demonstration, Project, Prompt, Rankin
 __all__ = ["FORMATS", "KINDS", "comparison_rows", "demonstration_rows", "instruction_rows", "ranking_rows", "stream"]
 
 CHUNK = 500
-ABOUT_THE_PROMPT = ("language", "use_case", "kind", "split", "pool")
+ABOUT_THE_PROMPT = ("language", "use_case", "kind", "split", "pool", "harmful")
 COLUMNS: dict[str, Sequence[str]] = {
     "instructions": ("id", "prompt", *ABOUT_THE_PROMPT, "author", "review", "created_at"),
     "demonstrations": ("prompt", "completion", *ABOUT_THE_PROMPT, "author", "guidelines", "review", "created_at"),
@@ -62,10 +62,10 @@ def demonstration_rows(project: Project, *, only: Q | None = None) -> Iterator[R
 
 
 def ranking_rows(project: Project, *, only: Q | None = None) -> Iterator[Row]:
-    """Each ranking with its completions in the order shown. Lower ranks are better; equal ranks are ties."""
+    """Each ranking with its completions in the order shown, then the twins that were not. Lower ranks are better."""
     rankings = Ranking.objects.filter(prompt__project=project).select_related("prompt", "guidelines")
     for batch in batched(_read(rankings, only), CHUNK):
-        shown = {completion for ranking in batch for completion in ranking.shown}
+        shown = {completion for ranking in batch for completion in ranking.ranks_with_twins()}
         completions = Completion.objects.select_related("generator").in_bulk(shown)
         for ranking in batch:
             yield _ranking_row(project, ranking, completions)
@@ -92,10 +92,12 @@ def pseudonym(project: Project, person_id: int | None) -> str | None:
 
 
 def _ranking_row(project: Project, ranking: Ranking, completions: dict[int, Completion]) -> Row:
-    ranks = ranking.ranks()
+    ranks = ranking.ranks_with_twins()
     return {
         **_about(ranking.prompt),
-        "completions": [_ranked(completions[shown], ranks[shown], ranking) for shown in ranking.shown],
+        "completions": [
+            _ranked(completions[each], ranks[each], ranking) for each in (*ranking.shown, *map(int, ranking.twins))
+        ],
         "annotator": ranking.origin.get("annotator") or pseudonym(project, ranking.annotator_id),
         "guidelines": ranking.origin.get("guidelines") or _version(ranking),
         "note": ranking.note,
@@ -107,10 +109,13 @@ def _ranking_row(project: Project, ranking: Ranking, completions: dict[int, Comp
 
 
 def _ranked(completion: Completion, rank: int, ranking: Ranking) -> Row:
+    shown = str(ranking.twins.get(str(completion.pk), completion.pk))
     row: Row = {"text": completion.text, "rank": rank, "model": completion.generator.name}
     for name, given in (("rating", ranking.ratings), ("flags", ranking.flags)):
-        if str(completion.pk) in given:
-            row[name] = given[str(completion.pk)]
+        if shown in given:
+            row[name] = given[shown]
+    if ranking.acceptable is not None:
+        row["acceptable"] = rank <= ranking.acceptable
     return row
 
 

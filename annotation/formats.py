@@ -188,11 +188,15 @@ def _schema(columns: Sequence[str]) -> pyarrow.Schema:
     import pyarrow as pa
 
     flags = pa.map_(pa.string(), pa.string())
-    ranked = {"text": pa.string(), "rank": pa.int64(), "model": pa.string(), "rating": pa.int64(), "flags": flags}
+    ranked = {
+        "text": pa.string(), "rank": pa.int64(), "model": pa.string(), "rating": pa.int64(), "flags": flags,
+        "acceptable": pa.bool_(),
+    }  # fmt: skip
     types = {
         "prompt": pa.list_(pa.struct({"role": pa.string(), "content": pa.string()})),
         "completions": pa.list_(pa.struct(ranked)),
         "id": pa.int64(), "ranking": pa.int64(), "guidelines": pa.int64(), "seconds": pa.float64(),
+        "harmful": pa.bool_(),
     }  # fmt: skip
     return pa.schema([(name, types.get(name, pa.string())) for name in columns])
 

@@ -44,6 +44,7 @@ KIND_LABELS = {
 }
 EXAMPLES = range(1, 4)
 FLAG_ANSWERS = [("yes", gettext_lazy("Yes")), ("no", gettext_lazy("No")), ("na", gettext_lazy("Not applicable"))]
+UNANSWERED = ("", gettext_lazy("Unanswered"))
 RATINGS = range(1, 8)
 
 
@@ -135,12 +136,21 @@ class RankingForm(AssignmentForm):
         self.shown = dict(zip(LETTERS, assignment.shown, strict=False))
         ranks = [(rank, str(rank)) for rank in range(1, len(self.shown) + 1)]
         ratings = [(rating, str(rating)) for rating in RATINGS]
+        lines = [
+            ("", _("not said")),
+            (0, _("none")),
+            (1, _("rank 1")),
+            *((last, _("ranks 1 to %d") % last) for last, _name in ranks[1:]),
+        ]
+        self.fields["acceptable"] = forms.TypedChoiceField(
+            label=_("Acceptable"), choices=lines, coerce=int, required=False, empty_value=None
+        )
         for key in self.shown:
             missing = {"required": _("Output %s has no rank yet.") % key.upper()}
             self.fields[f"rank_{key}"] = choice(ranks, coerce=int, error_messages=missing)
             self.fields[f"rating_{key}"] = choice(ratings, coerce=int, required=False)
             for flag in self.project.flags:
-                self.fields[f"flag_{key}_{flag['key']}"] = choice(FLAG_ANSWERS, coerce=str, required=False)
+                self.fields[f"flag_{key}_{flag['key']}"] = choice([*FLAG_ANSWERS, UNANSWERED], required=False)
 
     def fields_of(self, key: str) -> dict[str, Any]:
         """The fields of one output, for the template."""
@@ -153,6 +163,13 @@ class RankingForm(AssignmentForm):
         for key, completion in self.shown.items():
             by_rank.setdefault(self.cleaned_data[f"rank_{key}"], []).append(completion)
         return [by_rank[rank] for rank in sorted(by_rank)]
+
+    def acceptable(self) -> int | None:
+        """How many groups stand above the line, which is drawn after a rank."""
+        last = self.cleaned_data["acceptable"]
+        if last is None:
+            return None
+        return len({rank for key in self.shown if (rank := self.cleaned_data[f"rank_{key}"]) <= last})
 
     def ratings(self) -> dict[int, int]:
         given = {completion: self.cleaned_data[f"rating_{key}"] for key, completion in self.shown.items()}

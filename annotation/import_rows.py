@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -41,6 +42,7 @@ class ImportedCompletion:
     model: str
     rank: float = 0
     rating: int | None = None
+    acceptable: bool | None = None
     flags: dict[str, str] | None = None
 
 
@@ -55,6 +57,8 @@ class ImportedRow:
     guidelines: int | None = None
     note: str = ""
     seconds: float | None = None
+    acceptable: int | None = None
+    harmful: bool = False
 
 
 def instruction(project: Project, row: Row) -> ImportedRow:
@@ -72,8 +76,10 @@ def demonstration(project: Project, row: Row) -> ImportedRow:
 
 def outputs(project: Project, row: Row) -> ImportedRow:
     completions = [_completion(project, each) for each in _completions(row)]
-    if len({completion.text for completion in completions}) < len(completions):
-        raise Refused(_("Two outputs have the same text; nobody could rank one above the other."))
+    if len({(completion.text, completion.model) for completion in completions}) < len(completions):
+        raise Refused(_("An output stands twice in the set, with the same text and the same model."))
+    if len({completion.text.strip() for completion in completions}) < MIN_K:
+        raise Refused(_("All outputs have the same text; nobody could rank one above the other."))
     return ImportedRow(completions=completions, **_common(project, row))
 
 
@@ -91,6 +97,7 @@ def ranking(project: Project, row: Row) -> ImportedRow:
         guidelines=None if guidelines is None else int(guidelines),
         note=_text(row, "note", default=""),
         seconds=_number(row, "seconds"),
+        acceptable=_line(completions),
         **_common(project, row),
     )
 
@@ -108,6 +115,7 @@ def _common(project: Project, row: Row) -> dict[str, Any]:
         "prompt": _prompt(project, row),
         "review": _choice(row, "review", ReviewState.values) or ReviewState.PENDING,
         "created_at": _moment(row),
+        "harmful": bool(_truth(row, "harmful")),
     }
 
 
@@ -149,8 +157,19 @@ def _completion(project: Project, entry: Row, *, rank: float | None = None) -> I
         raise Refused(_("The flags are %(found)r; expected yes, no or na for flags of the project.") % {"found": flags})
     return ImportedCompletion(
         text=_text(entry, "text"), model=_text(entry, "model", default=UNNAMED)[:LONGEST_NAME], rank=rank or 0,
-        rating=None if rating is None else int(rating), flags=flags,
+        rating=None if rating is None else int(rating), flags=flags, acceptable=_truth(entry, "acceptable"),
     )  # fmt: skip
+
+
+def _line(completions: Sequence[ImportedCompletion]) -> int | None:
+    """How many ranks, from the best, are acceptable; None where the file draws no line."""
+    above = {each.rank for each in completions if each.acceptable}
+    below = {each.rank for each in completions if not each.acceptable}
+    if all(each.acceptable is None for each in completions):
+        return None
+    if max(above, default=-1) >= min(below, default=math.inf):
+        raise Refused(_("What is “acceptable” must stand above all that is not."))
+    return len(above)
 
 
 def _text(row: Row, name: str, *, default: str | None = None) -> str:
@@ -158,6 +177,15 @@ def _text(row: Row, name: str, *, default: str | None = None) -> str:
     if not isinstance(value, str):
         raise Refused(_("“%(name)s” is %(found)r; expected a text.") % {"name": name, "found": value})
     return storable(value)
+
+
+def _truth(row: Row, name: str) -> bool | None:
+    """A cell of a spreadsheet is a text, so "true" and "false" are understood too."""
+    value = row.get(name)
+    found = {"true": True, "false": False}.get(value.lower()) if isinstance(value, str) else value
+    if value is not None and not isinstance(found, bool):
+        raise Refused(_("“%(name)s” is %(found)r; expected true or false.") % {"name": name, "found": value})
+    return found
 
 
 def _number(row: Row, name: str, *, required: bool = False) -> float | None:

@@ -9,8 +9,9 @@ from django.db.models import Max
 
 from annotation.adding import NewPrompt, RankingSet, add_prompts, add_ranking_items
 from annotation.exporting import pseudonym
+from annotation.giveaways import giveaway
 from annotation.import_rows import ImportedPrompt, ImportedRow
-from annotation.models import Completion, Demonstration, Generator, GeneratorKind, Project, Prompt, Ranking, User
+from annotation.models import Completion, Demonstration, Generator, GeneratorKind, Item, Project, Prompt, Ranking, User
 
 CompletionKey = tuple[int, int, str]
 
@@ -48,11 +49,13 @@ class Writer:
         return len(Demonstration.objects.bulk_create(new.values()))
 
     def _outputs(self, rows: Sequence[ImportedRow]) -> int:
-        prompts, _added = self._prompts(rows)
+        """A row's mark as possibly harmful is the set's here; elsewhere it is the prompt's."""
+        prompts, _added = self._prompts(rows, marking=False)
         ids = self._completions(prompts, rows)
-        sets = [RankingSet(prompt, chosen) for prompt, chosen in zip(prompts, ids, strict=True)]
+        sets = [RankingSet(prompt, chosen, row.harmful) for prompt, chosen, row in zip(prompts, ids, rows, strict=True)]
         waiting = {
-            (item.prompt_id, frozenset(item.completions)) for item in self.project.items.filter(prompt__in=prompts)
+            (item.prompt_id, frozenset([*item.completions, *map(int, item.twins), *item.held]))
+            for item in self.project.items.filter(prompt__in=prompts)
         }
         new = {(each.prompt.pk, frozenset(each.completion_ids)): each for each in sets}
         fresh = [each for key, each in new.items() if key not in waiting]
@@ -68,7 +71,9 @@ class Writer:
         new = [ranking for ranking in made if _identity(self.project, ranking) not in there]
         return len(Ranking.objects.bulk_create(new))
 
-    def _prompts(self, rows: Sequence[ImportedRow], *, with_items: bool = False) -> tuple[list[Prompt], int]:
+    def _prompts(
+        self, rows: Sequence[ImportedRow], *, with_items: bool = False, marking: bool = True
+    ) -> tuple[list[Prompt], int]:
         """Each row's prompt, and how many of them had to be made."""
         known: dict[str, list[Prompt]] = defaultdict(list)
         for prompt in Prompt.objects.filter(project=self.project, digest__in={row.prompt.digest for row in rows}):
@@ -79,7 +84,18 @@ class Writer:
                 missing.append(row.prompt)
         for prompt in add_prompts(self.project, [self._new(each) for each in missing], with_items=with_items):
             known[prompt.digest].append(prompt)
-        return [_found(row.prompt, known) for row in rows], len(missing)
+        prompts = [_found(row.prompt, known) for row in rows]
+        if marking:
+            self._mark_harmful([prompt for prompt, row in zip(prompts, rows, strict=True) if row.harmful])
+        return prompts, len(missing)
+
+    def _mark_harmful(self, prompts: Sequence[Prompt]) -> None:
+        """What waits of a prompt is marked with it, whenever the mark came."""
+        if marked := {prompt.pk for prompt in prompts}:
+            Prompt.objects.filter(pk__in=marked).update(harmful=True)
+            Item.objects.filter(prompt__in=marked).update(harmful=True)
+        for prompt in prompts:
+            prompt.harmful = True
 
     def _new(self, prompt: ImportedPrompt) -> NewPrompt:
         given = {"kind": prompt.kind, "use_case": prompt.use_case, "split": prompt.split}
@@ -95,9 +111,12 @@ class Writer:
         new: dict[CompletionKey, Completion] = {}
         for prompt, row in zip(prompts, rows, strict=True):
             keys.append([(prompt.pk, generators[each.model].pk, each.text) for each in row.completions])
-            for key in keys[-1]:
+            for key, each in zip(keys[-1], row.completions, strict=True):
                 if key not in known:
-                    new[key] = Completion(prompt_id=key[0], generator_id=key[1], text=key[2])
+                    new[key] = Completion(
+                        prompt_id=key[0], generator_id=key[1], text=key[2],
+                        giveaway=giveaway(key[2], generator=each.model),
+                    )  # fmt: skip
         Completion.objects.bulk_create(new.values())
         known |= new
         return [[known[key].pk for key in of_row] for of_row in keys]
@@ -118,7 +137,7 @@ def _ranking(prompt: Prompt, row: ImportedRow, ids: Sequence[int]) -> Ranking:
         prompt=prompt, groups=[sorted(by_rank[rank]) for rank in sorted(by_rank)], shown=list(ids),
         ratings={pk: each.rating for pk, each in pairs if each.rating is not None},
         flags={pk: each.flags for pk, each in pairs if each.flags},
-        note=row.note, seconds=row.seconds, review=row.review, created_at=row.created_at,
+        acceptable=row.acceptable, note=row.note, seconds=row.seconds, review=row.review, created_at=row.created_at,
         origin={name: value for name, value in origin.items() if value},
     )  # fmt: skip
 

@@ -2,15 +2,19 @@ from __future__ import annotations
 
 from django.urls import path
 
-from annotation.views import data, home, members, quality, review, tokens, work
+from annotation.views import data, held, home, members, preferences, quality, review, tokens, work
 
 urlpatterns = [
     path("", home.home, name="home"),
     path("preferences/theme/", home.theme, name="theme"),
+    path("preferences/keys/", preferences.keys, name="keys"),
     path("account/tokens/", tokens.tokens, name="tokens"),
     path("account/tokens/<int:pk>/revoke/", tokens.revoke, name="token-revoke"),
     path("projects/<slug:slug>/", home.project, name="project"),
     path("projects/<slug:slug>/work/", work.work, name="work"),
+    path("projects/<slug:slug>/harmful/", preferences.harmful, name="harmful"),
+    path("projects/<slug:slug>/held/", held.held, name="held"),
+    path("projects/<slug:slug>/held/<int:pk>/allow/", held.allow_output, name="held-allow"),
     path("projects/<slug:slug>/export/", data.export, name="export"),
     path("projects/<slug:slug>/export/<str:kind>.<str:form>", data.export_file, name="export-file"),
     path("projects/<slug:slug>/import/", data.import_, name="import"),

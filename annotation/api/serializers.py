@@ -88,6 +88,7 @@ class AssignmentSerializer(serializers.Serializer[Any]):
     guidelines = GuidelinesSerializer(allow_null=True)
     flags = FlagSerializer(many=True, source="item.project.flags")
     languages = serializers.ListField(child=serializers.CharField(), source="item.project.languages")
+    harmful = serializers.BooleanField(source="item.harmful", help_text="Show it only once the person opens it.")
     lease_expires_at = serializers.DateTimeField()
     draft = serializers.DictField()
 
@@ -125,6 +126,10 @@ class RankingSerializer(SubmitSerializer):
         default=dict,
         help_text="Letter → flag → yes, no, na.",
     )
+    acceptable = serializers.IntegerField(
+        default=None, allow_null=True, min_value=0,
+        help_text="How many groups, from the best, are acceptable; null: no line drawn.",
+    )  # fmt: skip
     note = serializers.CharField(default="", allow_blank=True)
     seconds = serializers.FloatField(default=None, allow_null=True, min_value=0)
 

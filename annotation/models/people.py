@@ -19,6 +19,13 @@ TOKEN_PREFIX = "plumb_"  # noqa: S105 (a marker that lets secret scanners find l
 class User(AbstractUser):
     """Somebody who signs in. What they may do is told by their memberships (annotation.access)."""
 
+    shortcuts = models.JSONField(
+        _("keys"),
+        default=dict,
+        blank=True,
+        help_text=_("Keys for ranking that the person chose (annotation.shortcuts)."),
+    )
+
     class Meta:
         verbose_name = _("person")
         verbose_name_plural = _("people")

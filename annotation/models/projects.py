@@ -127,6 +127,11 @@ class Membership(models.Model):
         blank=True,
         help_text=_("Empty: every language of the project."),
     )
+    sees_harmful = models.BooleanField(
+        _("sees possibly harmful content"),
+        default=False,
+        help_text=_("Agreed to by the annotator alone: pieces marked as possibly harmful go to nobody else."),
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

@@ -100,6 +100,7 @@ class Prompt(models.Model):
     digest = models.CharField(max_length=64, editable=False)
     split = models.CharField(_("split"), max_length=10, choices=Split)
     pool = models.CharField(_("feeds"), max_length=6, choices=Pool)
+    harmful = models.BooleanField(_("possibly harmful"), default=False)
     review = models.CharField(_("review"), max_length=8, choices=ReviewState, default=ReviewState.PENDING)
     created_at = models.DateTimeField(default=timezone.now)
 
@@ -183,20 +184,47 @@ class Generator(models.Model):
         return self.name
 
 
+class CompletionQuerySet(models.QuerySet["Completion"]):
+    def held(self) -> CompletionQuerySet:
+        """Those that nobody ranks, because they say who wrote them."""
+        return self.exclude(giveaway="").filter(allowed_at=None)
+
+
 class Completion(models.Model):
-    """A generator's answer to a prompt, with what is needed to make it again."""
+    """A generator's answer to a prompt, with what is needed to make it again.
+
+    One that says who wrote it is held out of ranking sets until an admin allows it (annotation.giveaways).
+    """
 
     prompt = models.ForeignKey(Prompt, on_delete=models.CASCADE, related_name="completions")
     generator = models.ForeignKey(Generator, on_delete=models.PROTECT, related_name="completions")
     text = models.TextField(_("text"))
     sampling = models.JSONField(_("sampling settings"), default=dict)
     seed = models.BigIntegerField(null=True, blank=True)
+    giveaway = models.CharField(
+        _("gives itself away"), max_length=200, blank=True, default="", help_text=_("The words that say who wrote it.")
+    )
+    allowed_at = models.DateTimeField(_("allowed all the same"), null=True, blank=True)
+    allowed_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
+    )
     created_at = models.DateTimeField(auto_now_add=True)
+
+    objects = CompletionQuerySet.as_manager()
 
     class Meta:
         ordering: ClassVar = ["id"]
         verbose_name = _("completion")
         verbose_name_plural = _("completions")
+        indexes: ClassVar[list[Any]] = [
+            models.Index(
+                name="completion_held", fields=["prompt"], condition=~models.Q(giveaway="") & models.Q(allowed_at=None)
+            )
+        ]
 
     def __str__(self) -> str:
         return self.text[:80]
+
+    @property
+    def is_held(self) -> bool:
+        return bool(self.giveaway) and self.allowed_at is None

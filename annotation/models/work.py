@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
-from django.db.models import F, Q, Value
+from django.db.models import F, Func, Q, Value
 from django.db.models.functions import Now
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
@@ -34,6 +34,21 @@ class Item(models.Model):
     kind = models.CharField(_("kind"), max_length=13, choices=ItemKind)
     prompt = models.ForeignKey(Prompt, on_delete=models.CASCADE, null=True, blank=True, related_name="items")
     completions = ArrayField(models.BigIntegerField(), verbose_name=_("completions"), default=list, blank=True)
+    twins = models.JSONField(
+        _("twins"),
+        default=dict,
+        db_default=Value({}, models.JSONField()),
+        blank=True,
+        help_text=_("Completion id → the one shown in its place, whose text is the same."),
+    )
+    held = models.JSONField(
+        _("held out"),
+        default=list,
+        db_default=Value([], models.JSONField()),
+        blank=True,
+        help_text=_("Ids of completions that would belong here but say who wrote them."),
+    )
+    harmful = models.BooleanField(_("possibly harmful"), default=False, db_default=False)
     author = models.ForeignKey(
         settings.AUTH_USER_MODEL,
         on_delete=models.SET_NULL,
@@ -57,6 +72,7 @@ class Item(models.Model):
                 F("project"),
                 F("kind"),
                 F("language"),
+                F("harmful"),
                 F("priority").desc(),
                 F("id"),
                 name="item_open",
@@ -181,6 +197,15 @@ class Ranking(models.Model):
     shown = ArrayField(models.BigIntegerField(), verbose_name=_("order shown"))
     ratings = models.JSONField(_("ratings"), default=dict, blank=True, help_text=_("Completion id → 1 to 7."))
     flags = models.JSONField(_("flags"), default=dict, blank=True, help_text=_("Completion id → flag → yes/no/na."))
+    acceptable = models.PositiveSmallIntegerField(
+        _("acceptable groups"),
+        null=True,
+        blank=True,
+        help_text=_("How many groups, from the best, are above the line of what is acceptable. Empty: no line."),
+    )
+    twins = models.JSONField(
+        _("twins"), default=dict, blank=True, help_text=_("Completion id → the shown one whose text and rank it has.")
+    )
     note = models.TextField(_("note"), blank=True)
     guidelines = models.ForeignKey("annotation.Guidelines", on_delete=models.PROTECT, null=True, blank=True)
     seconds = models.FloatField(_("seconds taken"), null=True, blank=True)
@@ -197,10 +222,22 @@ class Ranking(models.Model):
         ordering: ClassVar = ["id"]
         verbose_name = _("ranking")
         verbose_name_plural = _("rankings")
+        constraints: ClassVar[list[Any]] = [
+            models.CheckConstraint(
+                name="ranking_line_within_its_groups",
+                condition=Q(acceptable=None)
+                | Q(acceptable__lte=Func("groups", function="jsonb_array_length", output_field=models.IntegerField())),
+            )
+        ]
 
     def __str__(self) -> str:
         return f"{self.prompt} · {self.annotator}"
 
     def ranks(self) -> dict[int, int]:
-        """Completion id → rank from 1; tied completions share one."""
+        """Completion id → rank from 1, of those shown; tied completions share one."""
         return {completion: rank for rank, group in enumerate(self.groups, start=1) for completion in group}
+
+    def ranks_with_twins(self) -> dict[int, int]:
+        """The same with the completions whose text somebody else's output had: each takes its twin's rank."""
+        ranks = self.ranks()
+        return ranks | {int(twin): ranks[shown] for twin, shown in self.twins.items()}

@@ -12,7 +12,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from annotation import assignment as leases
-from annotation import blinding, collection
+from annotation import blinding, collection, shortcuts
 from annotation.forms import FORMS, AssignmentForm, DemonstrationForm, InstructionForm, RankingForm
 from annotation.models import Assignment, AssignmentState, ItemKind, Project, Role, SkipReason
 from annotation.progress import progress
@@ -37,6 +37,8 @@ def work(request: SignedInRequest, project: Project) -> HttpResponse:
         "waiting": pieces,
         "why_empty": leases.why_empty(project, request.user) if found_nothing else "",
         "guidelines": project.current_guidelines(),
+        "membership": project.memberships.get(user=request.user, role=Role.ANNOTATOR),
+        "has_harmful": project.items.filter(harmful=True).exclude(open_slots=[]).exists(),
     }
     return render(request, "annotation/work.html", context)
 
@@ -110,6 +112,10 @@ def assignment_form(
         return render(request, "annotation/finished.html", context)
     if isinstance(form, RankingForm):
         context["outputs"] = outputs(assignment, form)
+        context["shortcuts"] = shortcuts.of(request.user)
+        context["actions"] = [
+            (action, label, context["shortcuts"]["keys"][action]) for action, label in shortcuts.LABELS.items()
+        ]
     return render(request, f"annotation/assignment_{item.kind}.html", context, status=status)
 
 
@@ -134,7 +140,7 @@ def hand_in(assignment: Assignment, form: AssignmentForm) -> None:
     elif isinstance(form, RankingForm):
         collection.submit_ranking(
             assignment, client_key=key, groups=form.groups(), ratings=form.ratings(), flags=form.flags(),
-            note=values["note"], seconds=values["seconds"],
+            acceptable=form.acceptable(), note=values["note"], seconds=values["seconds"],
         )  # fmt: skip
 
 

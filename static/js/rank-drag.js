@@ -3,6 +3,7 @@ const SLACK = 5; // pixels before a press becomes a drag
 
 export function makeDraggable(board, moved) {
   let drag = null;
+  let dropped = false;
 
   const columnAt = (x, y) => document.elementsFromPoint(x, y).find((element) => element.matches(".rank-column"));
   const mark = (column) => {
@@ -17,12 +18,13 @@ export function makeDraggable(board, moved) {
 
   board.addEventListener("pointerdown", (event) => {
     const chip = event.target.closest(".chip");
-    if (!chip || event.button) return;
+    if (!chip || event.button || drag) return; // a second finger changes nothing
+    dropped = false;
     chip.setPointerCapture(event.pointerId);
-    drag = { chip, x: event.clientX, y: event.clientY, far: false };
+    drag = { chip, pointer: event.pointerId, x: event.clientX, y: event.clientY, far: false };
   });
   board.addEventListener("pointermove", (event) => {
-    if (!drag) return;
+    if (event.pointerId !== drag?.pointer) return;
     const [x, y] = [event.clientX - drag.x, event.clientY - drag.y];
     drag.far ||= Math.hypot(x, y) > SLACK;
     if (!drag.far) return;
@@ -31,11 +33,19 @@ export function makeDraggable(board, moved) {
     mark(columnAt(event.clientX, event.clientY));
   });
   board.addEventListener("pointerup", (event) => {
-    if (!drag) return;
+    if (event.pointerId !== drag?.pointer) return;
     const { chip, far } = drag;
     const column = far && columnAt(event.clientX, event.clientY);
     end();
+    dropped = far;
     if (column) moved(chip.dataset.key, column.dataset.rank);
   });
-  board.addEventListener("pointercancel", () => drag && end());
+  board.addEventListener("click", (event) => {
+    if (dropped) event.stopImmediatePropagation(); // the end of a drag is no tap
+    dropped = false;
+  }, { capture: true });
+  for (const lost of ["pointercancel", "lostpointercapture"]) {
+    board.addEventListener(lost, (event) => event.pointerId === drag?.pointer && end());
+  }
+  document.addEventListener("keydown", (event) => event.key === "Escape" && drag && end());
 }

@@ -2,28 +2,40 @@
 // the only state: every change is drawn from them.
 import { announce } from "plumbline/announce";
 import { makeDraggable } from "plumbline/rank-drag";
+import { Shortcuts } from "plumbline/rank-keys";
+import { Comparison } from "plumbline/word-diff";
 
 const TYPING = "textarea, select, input:not([type=radio], [type=checkbox])";
-const KEYS_OFF = "plumbline-keys-off";
+const OWN_ARROWS = "input, summary, .site-header, [role=region]"; // arrows have their own meaning there
 
 class RankingBoard extends HTMLElement {
   connectedCallback() {
     this.form = this.closest("form");
     this.outputs = [...this.querySelectorAll(".output")];
     this.board = this.form.querySelector(".rank-board");
-    this.help = this.form.querySelector("dialog.keys");
+    this.line = this.form.elements.acceptable;
     this.chips = new Map(this.outputs.map((output) => [output.dataset.key, this.makeChip(output)]));
-    this.recent = []; // keys in the order they were ranked, for `=`
+    this.shortcuts = new Shortcuts(document.querySelector("dialog.keys"));
+    this.comparison = new Comparison(document.querySelector("dialog.comparison"), this.outputs);
+    this.last = null; // the key that was ranked last
 
     this.form.addEventListener("change", (event) => this.changed(event));
+    this.form.addEventListener("submit", (event) => this.check(event), { capture: true });
     this.addEventListener("focusin", (event) => this.choose(event.target.closest(".output")));
     this.addEventListener("pointerdown", (event) => this.choose(event.target.closest(".output")));
+    this.addEventListener("pointerdown", (event) => this.pressing(event), { capture: true });
+    this.addEventListener("click", (event) => this.clicked(event));
     this.board.addEventListener("click", (event) => this.tapped(event));
-    makeDraggable(this.board, (key, rank) => this.setRank(key, rank));
+    this.form.querySelector("[data-open-keys]").addEventListener("click", () => this.shortcuts.open());
+    const compare = document.querySelector("[data-compare]");
+    compare.hidden = false;
+    compare.addEventListener("click", () => this.compare());
+    makeDraggable(this.board, (key, rank) => this.dropped(key, rank));
     this.onKey = (event) => this.pressed(event);
     document.addEventListener("keydown", this.onKey);
-    this.setUpHelp();
-    this.choose(this.outputs[0]);
+
+    const marked = this.querySelector('[aria-invalid="true"]')?.closest(".output");
+    this.choose(marked ?? this.outputs[0], { go: Boolean(marked) });
     this.draw();
   }
 
@@ -39,13 +51,7 @@ class RankingBoard extends HTMLElement {
     return chip;
   }
 
-  setUpHelp() {
-    const on = this.help.querySelector("[data-keys-on]");
-    on.checked = !localStorage.getItem(KEYS_OFF);
-    on.addEventListener("change", () => on.checked ? localStorage.removeItem(KEYS_OFF) : localStorage.setItem(KEYS_OFF, "1"));
-    this.form.querySelector("[data-open-keys]").addEventListener("click", () => this.help.showModal());
-    this.help.querySelector("[data-close-keys]").addEventListener("click", () => this.help.close());
-  }
+  // ── The state: radio buttons, and the line ──
 
   rankOf(key) { return this.form.elements[`rank_${key}`].value; }
 
@@ -57,17 +63,67 @@ class RankingBoard extends HTMLElement {
     radios[0].dispatchEvent(new Event("change", { bubbles: true }));
   }
 
+  groups() {
+    const groups = new Map();
+    for (const key of this.chips.keys()) {
+      const rank = this.rankOf(key);
+      if (rank) groups.set(rank, [...(groups.get(rank) ?? []), key]);
+    }
+    return [...groups].sort(([one], [other]) => one - other);
+  }
+
+  tie() {
+    const key = this.current.dataset.key;
+    const rank = this.rankOf(key);
+    const above = rank
+      ? this.groups().findLast(([other]) => Number(other) < Number(rank))?.[0]
+      : this.last && this.rankOf(this.last);
+    if (above) this.setRank(key, above);
+    else this.say("sayNothingAbove", { key });
+  }
+
+  drawLine() {
+    const rank = this.rankOf(this.current.dataset.key);
+    if (!rank) return this.say("sayNone", { key: this.current.dataset.key });
+    this.line.value = this.line.value === rank ? "" : rank;
+    this.line.dispatchEvent(new Event("change", { bubbles: true }));
+  }
+
+  rest(output) {
+    for (const flag of output.querySelectorAll(".flag")) {
+      if (!flag.querySelector("input:checked")?.value) flag.querySelector("input[value=no]").checked = true;
+    }
+    output.querySelector(".flag input").dispatchEvent(new Event("change", { bubbles: true }));
+  }
+
+  // ── What happens ──
+
   changed(event) {
     const [what, key] = (event.target.name || "").split("_");
     if (what === "rank") {
-      this.recent = [...this.recent.filter((other) => other !== key), key];
+      if (this.rankOf(key)) this.last = key;
       this.draw();
       this.announceRank(key);
     } else if (what === "rating") {
-      this.say("sayRating", { key, rating: this.form.elements[`rating_${key}`].value });
-    } else if (what === "flag") {
+      const rating = this.form.elements[`rating_${key}`].value;
+      this.say(rating ? "sayRating" : "sayNoRating", { key, rating });
+    } else if (what === "flag" || what === "acceptable") {
       this.draw();
+      if (what === "acceptable") this.sayLine();
     }
+  }
+
+  // Before anything is sent: an output without a rank is pointed out at once.
+  check(event) {
+    const missing = this.outputs.filter((output) => !this.rankOf(output.dataset.key));
+    if (!missing.length) return;
+    event.preventDefault();
+    event.stopImmediatePropagation();
+    this.choose(missing[0], { go: true });
+    const letters = missing.map((output) => output.dataset.key.toUpperCase()).join(", ");
+    const text = this.dataset.sayMissing.replace("{letters}", letters);
+    this.form.querySelector("[data-status]").textContent = text;
+    announce(text);
   }
 
   choose(output, { go = false } = {}) {
@@ -77,7 +133,7 @@ class RankingBoard extends HTMLElement {
     for (const [key, chip] of this.chips) chip.setAttribute("aria-current", String(key === output.dataset.key));
     if (go) {
       output.focus({ preventScroll: true });
-      output.scrollIntoView({ block: "nearest" });
+      output.scrollIntoView({ block: output.offsetHeight > innerHeight ? "start" : "nearest" });
     }
   }
 
@@ -86,53 +142,104 @@ class RankingBoard extends HTMLElement {
     this.choose(this.outputs[Math.max(0, Math.min(at, this.outputs.length - 1))], { go: true });
   }
 
-  tie() {
-    const key = this.current.dataset.key;
-    const partner = this.recent.findLast((other) => other !== key && this.rankOf(other));
-    if (partner) this.setRank(key, this.rankOf(partner));
-  }
-
   tapped(event) {
     const chip = event.target.closest(".chip");
     const column = event.target.closest(".rank-column");
-    if (chip) this.choose(this.querySelector(`[data-key="${chip.dataset.key}"]`), { go: true });
+    if (chip) this.choose(this.outputOf(chip.dataset.key), { go: true });
     else if (column) this.setRank(this.current.dataset.key, column.dataset.rank);
   }
 
+  dropped(key, rank) {
+    this.choose(this.outputOf(key));
+    this.setRank(key, rank);
+  }
+
+  outputOf(key) { return this.outputs.find((output) => output.dataset.key === key); }
+
+  // A click on the point that is chosen already takes it away: a radio button alone could not.
+  pressing(event) {
+    this.chosen = event.target.closest(".scale__point")?.querySelector("input:checked") ?? null;
+  }
+
+  clicked(event) {
+    const rest = event.target.closest("[data-rest]");
+    if (rest) this.rest(rest.closest(".output"));
+    if (!event.detail || !event.target.matches(".scale__point input")) return;
+    if (event.target === this.chosen) this.set(event.target.name, "");
+    event.target.closest(".output").focus({ preventScroll: true }); // so that the arrows go between outputs again
+  }
+
   pressed(event) {
-    if (event.ctrlKey || event.metaKey || event.altKey || this.help.open || event.target.closest?.(TYPING)) return;
-    if (event.key === "?") this.help.showModal();
-    else if (!localStorage.getItem(KEYS_OFF) && this.act(event)) event.preventDefault();
+    if (event.key === "Escape" && event.target.matches?.("#work textarea")) return this.choose(this.current, { go: true });
+    if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing || !this.shortcuts.on) return;
+    if (document.querySelector("dialog[open]") || event.target.closest?.(TYPING)) return;
+    if (this.act(event)) event.preventDefault();
   }
 
   act({ key, code, shiftKey, target }) {
-    const digit = /^(?:Digit|Numpad)(\d)$/.exec(code)?.[1] ?? (/^\d$/.test(key) ? key : null);
     const current = this.current.dataset.key;
-    const named = this.outputs.find((output) => output.dataset.key === key.toLowerCase());
-    if (digit && shiftKey) return digit >= 1 && digit <= 7 && (this.set(`rating_${current}`, digit), true);
-    if (digit) return digit <= this.outputs.length && (this.setRank(current, digit), true);
-    if (key === "=") return this.tie(), true;
-    if (named) return this.choose(named, { go: true }), true;
-    if (target.closest?.("input, summary, .site-header")) return false; // arrows have their own meaning there
-    if (key === "ArrowRight") return this.step(1), true;
-    if (key === "ArrowLeft") return this.step(-1), true;
-    return false;
+    const action = this.shortcuts.action(key);
+    if (action && !(key.startsWith("Arrow") && target.closest?.(OWN_ARROWS))) return this[`do_${action}`](), true;
+    const digit = Number(/^(?:Digit|Numpad)(\d)$/.exec(code)?.[1] ?? (/^\d$/.test(key) ? key : 0));
+    if (digit && shiftKey && digit <= 7) {
+      const again = this.form.elements[`rating_${current}`].value === String(digit);
+      return this.set(`rating_${current}`, again ? "" : digit), true;
+    }
+    if (digit && !shiftKey && digit <= this.outputs.length) return this.setRank(current, digit), true;
+    const named = this.outputOf(key.toLowerCase());
+    return named ? (this.choose(named, { go: true }), true) : false;
   }
 
+  do_previous() { this.step(-1); }
+  do_next() { this.step(1); }
+  do_tie() { this.tie(); }
+  do_clear() { this.setRank(this.current.dataset.key, ""); }
+  do_line() { this.drawLine(); }
+  do_compare() { this.compare(); }
+  do_help() { this.shortcuts.open(); }
+  do_note() { this.form.elements.note.focus(); }
+  do_plain() { document.getElementById("plain").click(); }
+
+  do_flags() {
+    const flags = this.current.querySelector(".flags");
+    if (!flags) return;
+    flags.open = !flags.open;
+    (flags.open ? flags.querySelector("input") : this.current).focus();
+  }
+
+  compare() {
+    const at = this.outputs.indexOf(this.current);
+    const pair = at ? [at - 1, at] : [0, 1];
+    this.comparison.open(...pair.map((place) => this.outputs[place].dataset.key));
+  }
+
+  // ── What is seen and heard ──
+
   draw() {
-    const groups = new Map();
-    for (const [key, chip] of this.chips) {
-      const rank = this.rankOf(key);
-      this.board.querySelector(`[data-rank="${rank}"] .rank-column__chips`).append(chip);
-      if (rank) groups.set(rank, [...(groups.get(rank) ?? []), key.toUpperCase()]);
+    const groups = this.groups();
+    const focused = document.activeElement;
+    for (const column of this.board.children) {
+      const wanted = [...this.chips].filter(([key]) => this.rankOf(key) === column.dataset.rank).map(([, chip]) => chip);
+      const place = column.querySelector(".rank-column__chips");
+      if (wanted.length !== place.children.length || wanted.some((chip, at) => place.children[at] !== chip)) {
+        place.replaceChildren(...wanted);
+      }
+      const above = column.dataset.rank && this.line.value && Number(column.dataset.rank) <= Number(this.line.value);
+      column.toggleAttribute("data-acceptable", Boolean(above));
+      column.toggleAttribute("data-line", Boolean(this.line.value) && column.dataset.rank === (this.line.value === "0" ? "" : this.line.value));
     }
-    const order = [...groups].sort(([one], [other]) => one - other).map(([, keys]) => keys.join(" = "));
+    if (focused !== document.activeElement) focused.focus({ preventScroll: true });
+    const order = groups.map(([, keys]) => keys.join(" = ").toUpperCase());
     this.form.querySelector("[data-order]").textContent = order.join(" > ");
-    for (const output of this.outputs) {
-      const flagged = output.querySelectorAll(".flag input[value=yes]:checked").length;
-      const count = output.querySelector("[data-flag-count]");
-      if (count) count.textContent = flagged || "";
-    }
+    for (const output of this.outputs) this.drawFlags(output);
+  }
+
+  drawFlags(output) {
+    const count = output.querySelector("[data-flag-count]");
+    if (!count) return;
+    const answers = [...output.querySelectorAll(".flag input:checked")].map((input) => input.value);
+    const values = { yes: answers.filter((answer) => answer === "yes").length, answered: answers.filter(Boolean).length, all: answers.length };
+    count.textContent = values.answered ? filled(this.dataset.sayFlags, values) : "";
   }
 
   announceRank(key) {
@@ -142,11 +249,13 @@ class RankingBoard extends HTMLElement {
     this.say(what, { key, rank, others: others.join(", ").toUpperCase() });
   }
 
-  say(what, { key, ...values }) {
-    let text = this.dataset[what].replace("{key}", key.toUpperCase());
-    for (const [name, value] of Object.entries(values)) text = text.replace(`{${name}}`, value);
-    announce(text);
-  }
+  sayLine() { announce(filled(this.dataset.sayLine, { line: this.line.selectedOptions[0].textContent })); }
+
+  say(what, { key, ...values }) { announce(filled(this.dataset[what], { key: key.toUpperCase(), ...values })); }
+}
+
+function filled(text, values) {
+  return Object.entries(values).reduce((done, [name, value]) => done.replace(`{${name}}`, value), text);
 }
 
 customElements.define("ranking-board", RankingBoard);

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from annotation.adding import NewCompletion, NewPrompt, RankingSet, add_completions, add_prompts, add_ranking_items
+from annotation.exporting import ranking_rows
 from annotation.models import Completion, Item, ItemKind
 from annotation.progress import progress
 from annotation.refusals import Refused
@@ -63,11 +64,27 @@ def test_the_overlap_is_the_projects_unless_said(world: World) -> None:
     assert item.open_slots == [1, 2, 3]
 
 
-def test_a_set_with_the_same_text_twice_is_refused_and_none_is_added(world: World) -> None:
-    good, bad = completions(world, "One", "Two"), completions(world, "One", "One")
-    with pytest.raises(Refused, match="same text twice"):
-        add_ranking_items(world.project, [good, bad])
+def test_a_set_with_an_output_twice_is_refused_and_none_is_added(world: World) -> None:
+    good, bad = completions(world, "One", "Two"), completions(world, "One", "Two")
+    with pytest.raises(Refused, match="output twice"):
+        add_ranking_items(world.project, [good, bad._replace(completion_ids=[bad.completion_ids[0]] * 2)])
     assert not Item.objects.exists()
+
+
+def test_of_equal_texts_one_is_shown_and_the_twin_takes_its_rank(world: World) -> None:
+    one, other, twin = (chosen := completions(world, "Yes.", "No.", "Yes.\n")).completion_ids
+    (item,) = add_ranking_items(world.project, [chosen])
+    assert (item.completions, item.twins) == ([one, other], {str(twin): one})
+    ranking = rank(taken(world.project, world.alice), [[other], [one]], ratings={one: 3}, acceptable=1)
+    assert ranking.ranks_with_twins() == {other: 1, one: 2, twin: 2}
+    (row,) = ranking_rows(world.project)
+    assert [
+        (each["rank"], each.get("rating"), each["acceptable"]) for each in row["completions"] if each["rank"] == 2
+    ] == [(2, 3, False)] * 2
+
+
+def test_a_set_of_nothing_but_equal_texts_makes_no_piece_of_work(world: World) -> None:
+    assert add_ranking_items(world.project, [completions(world, "Yes.", "Yes.")]) == []
 
 
 def test_a_set_has_two_to_nine_outputs_of_its_own_prompt(world: World) -> None:

@@ -52,7 +52,8 @@ def test_a_completion_has_a_letter_and_a_text_and_nothing_else(world: World) -> 
     api = Client(headers={"Authorization": f"Bearer {make_token(world.alice)}"})
     answer = api.post("/api/v1/projects/capitals/queue/take/", {}, content_type="application/json").json()
     assert answer.keys() == {
-        "id", "kind", "state", "prompt", "completions", "guidelines", "flags", "languages", "lease_expires_at", "draft",
+        "id", "kind", "state", "prompt", "completions", "guidelines", "flags", "languages", "harmful",
+        "lease_expires_at", "draft",
     }  # fmt: skip
     assert answer["prompt"].keys() == {"messages"}
     assert {frozenset(completion) for completion in answer["completions"]} == {frozenset({"id", "text"})}

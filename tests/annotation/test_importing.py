@@ -173,6 +173,8 @@ def without(row: dict[str, Any], **changes: Any) -> dict[str, Any]:
             "same text but different ranks",
         ),
         ("completions", {"prompt": "Hi", "completions": [{"text": "a", "model": "x"}, {"text": "a"}]}, "same text"),
+        ("completions", {"prompt": "Hi", "completions": [{"text": "a"}, {"text": "a"}]}, "stands twice"),
+        ("rankings", without({}, acceptable="maybe"), "expected true or false"),
     ],
 )
 def test_a_row_that_makes_no_sense_is_reported_with_its_line_and_reason(

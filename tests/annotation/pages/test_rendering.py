@@ -23,6 +23,14 @@ SNIPPETS = (
     "# ",
     "|",
     "- ",
+    "$",
+    "$$",
+    "\\(",
+    "\\]",
+    "\\text{",
+    "\\href{javascript:x}{",
+    "\\style{a}{",
+    "}",
 )
 
 
@@ -44,6 +52,17 @@ def test_whatever_is_written_only_allowed_tags_and_attributes_come_out(text: str
         ("~~no~~ **yes**", "<s>no</s> <strong>yes</strong>"),
         ("| a |\n|---|\n| 1 |", "<td>1</td>"),
         ("```py\nx < 1\n```", "<pre><code>x &lt; 1"),
+        ("so $x^2$ it is", "<msup><mi>x</mi><mn>2</mn></msup>"),
+        ("so \\(a<b\\) it is", '<math display="inline"><mrow><mi>a</mi><mo>&lt;</mo><mi>b</mi></mrow></math>'),
+        ("$$\n\\frac12\n= 0.5\n$$", '<math display="block">'),
+        ("1. so\n\n   \\[x\\]\n", '<math display="block">'),
+        ("in a line $$x$$ too", '<math display="block">'),
+        ("`$x$`", "<code>$x$</code>"),
+        ("from $5 to $10, or $20-$30", "from $5 to $10, or $20-$30"),
+        ("\\$x$", "$x$"),
+        ("no $\\unheardof{x}$ command", "<code>$\\unheardof{x}$</code>"),
+        ("$$\nnever closed\n\n$", "$$<br>\nnever closed"),
+        ("$\\text{<b>}$", "<mtext>&lt;b&gt;</mtext>"),
         ("<b>not bold</b>", "&lt;b&gt;not bold&lt;/b&gt;"),
     ],
 )
