@@ -98,6 +98,9 @@ class SubmitSerializer(serializers.Serializer[Any]):
     kinds = serializers.ListField(
         child=serializers.ChoiceField(choices=ItemKind.choices), required=False, help_text="Of the next piece."
     )
+    seconds = serializers.FloatField(
+        default=None, allow_null=True, min_value=0, help_text="How long the person was at it."
+    )
 
 
 class InstructionSerializer(SubmitSerializer):
@@ -126,7 +129,6 @@ class RankingSerializer(SubmitSerializer):
         help_text="Letter → flag → yes, no, na.",
     )
     note = serializers.CharField(default="", allow_blank=True)
-    seconds = serializers.FloatField(default=None, allow_null=True, min_value=0)
 
 
 class SubmittedSerializer(serializers.Serializer[Any]):

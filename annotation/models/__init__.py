@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from annotation.models.people import ApiToken, User
-from annotation.models.projects import Guidelines, Membership, Project, Role
+from annotation.models.projects import Acceptance, Guidelines, Membership, Project, Role, Terms
 from annotation.models.texts import (
     Completion,
     Demonstration,
@@ -17,10 +17,22 @@ from annotation.models.texts import (
     UseCase,
     Wording,
 )
-from annotation.models.work import Assignment, AssignmentState, Item, ItemKind, Ranking, SkipReason
+from annotation.models.work import (
+    Appeal,
+    AppealState,
+    Assignment,
+    AssignmentState,
+    Item,
+    ItemKind,
+    Ranking,
+    SkipReason,
+)
 
 __all__ = [
+    "Acceptance",
     "ApiToken",
+    "Appeal",
+    "AppealState",
     "Assignment",
     "AssignmentState",
     "Completion",
@@ -40,6 +52,7 @@ __all__ = [
     "Role",
     "SkipReason",
     "Split",
+    "Terms",
     "UseCase",
     "User",
     "Wording",
