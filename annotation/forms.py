@@ -11,7 +11,7 @@ from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from annotation import importing
+from annotation import importing, pointing_out
 from annotation.blinding import LETTERS, by_letter, groups_by_letter
 from annotation.models import (
     Assignment,
@@ -77,6 +77,14 @@ class AssignmentForm(PageForm):
         late = self.assignment.draft.get("late")
         return self.assignment.draft if late is None else self.inputs(late)
 
+    def written(self, name: str) -> str:
+        """What the field holds as it is shown: what was sent, or what was left there."""
+        return str(self[name].value() or "")
+
+    def pointed_out(self) -> list[str]:
+        """What the writer should know of the text. It may be handed in all the same."""
+        return []
+
     def content_of(self, record: Any) -> dict[str, Any]:
         """The record in the form of a draft by a verb (`collection`)."""
         raise NotImplementedError
@@ -134,6 +142,17 @@ class InstructionForm(AssignmentForm):
 
     def has_turns(self) -> bool:
         return bool(self["system"].value()) or any(field.value() for pair in self.turns() for field in pair)
+
+    def pointed_out(self) -> list[str]:
+        """Of the texts in the order in which they will be kept, complete or not."""
+        if self.written("kind") == PromptKind.FEW_SHOT:
+            pairs = [f"{name}_{number}" for number in EXAMPLES for name in ("example", "answer")]
+            names = ["system", "text", *pairs, "query"]
+        else:
+            names = ["system", *(f"{name}_{number}" for number in TURNS for name in ("turn", "reply")), "text"]
+        messages = [{"role": "user", "content": text} for text in map(self.written, names) if text]
+        own = Prompt.objects.filter(assignment=self.assignment).values_list("pk", flat=True).first()
+        return pointing_out.of_instruction(self.project, messages, besides=own)
 
     def content_of(self, record: Prompt) -> dict[str, Any]:
         return {name: getattr(record, name) for name in ("messages", "kind", "use_case", "language")}
@@ -199,6 +218,9 @@ class DemonstrationForm(AssignmentForm):
     def __init__(self, assignment: Assignment, data: Any = None, *, record: Any = None) -> None:
         super().__init__(assignment, data, record=record)
         limit(self.fields["text"], self.project.max_answer_characters)
+
+    def pointed_out(self) -> list[str]:
+        return pointing_out.of_text(self.written("text"))
 
     def content_of(self, record: Demonstration) -> dict[str, Any]:
         return {"text": record.text}

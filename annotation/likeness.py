@@ -21,6 +21,7 @@ from annotation.models.texts import Message
 RUN = 4
 BANDS, ROWS = 12, 3
 ALIKE = 0.6  # of the runs of both
+SHORTEST = 12  # characters: less is hardly begun
 COMPARED = 50
 SHOWN = 3
 
@@ -67,7 +68,7 @@ def likeness(one: Sequence[Message], other: Sequence[Message]) -> float:
 def alike(project: Project, messages: Sequence[Message], *, besides: int | None = None) -> list[Like]:
     """The project's instructions that nearly repeat this one, the nearest first. `besides`: its own id."""
     bands = bands_of(messages)
-    if not bands:
+    if not bands or sum(len(turn["content"]) for turn in messages) < SHORTEST:
         return []
     asked = {"project": project.pk, "bands": bands, "besides": besides, "most": COMPARED}
     found = Prompt.objects.raw(NEAREST, asked)

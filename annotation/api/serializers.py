@@ -143,6 +143,14 @@ class SkipSerializer(serializers.Serializer[Any]):
     kinds = serializers.ListField(child=serializers.ChoiceField(choices=ItemKind.choices), required=False)
 
 
+class TextsSerializer(serializers.Serializer[Any]):
+    messages = MessageSerializer(many=True)
+
+
+class PointedOutSerializer(serializers.Serializer[Any]):
+    pointed_out = serializers.ListField(child=serializers.CharField())
+
+
 class DraftSerializer(serializers.Serializer[Any]):
     draft = serializers.DictField()
 

@@ -9,6 +9,7 @@ urlpatterns = [
     path("projects/<slug:slug>/", projects.ProjectDetail.as_view(), name="api-project"),
     path("projects/<slug:slug>/progress/", projects.ProjectProgress.as_view(), name="api-progress"),
     path("projects/<slug:slug>/queue/take/", work.Take.as_view(), name="api-take"),
+    path("projects/<slug:slug>/point-out/", work.PointOut.as_view(), name="api-point-out"),
     path("projects/<slug:slug>/import/<str:kind>/", data.Import.as_view(), name="api-import"),
     path("projects/<slug:slug>/export/<str:kind>.<str:form>", data.Export.as_view(), name="api-export"),
     path("assignments/<int:pk>/", work.AssignmentDetail.as_view(), name="api-assignment"),

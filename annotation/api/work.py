@@ -12,7 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import Serializer
 
-from annotation import access, blinding, collection
+from annotation import access, blinding, collection, pointing_out
 from annotation import assignment as leases
 from annotation.api import serializers
 from annotation.api.base import Endpoint, checked
@@ -107,6 +107,15 @@ class Draft(Endpoint):
         assignment = access.assignment_for(self.user, pk)
         collection.save_draft(assignment, checked(serializers.DraftSerializer, request)["draft"])
         return _lease(assignment)
+
+
+class PointOut(Endpoint):
+    @extend_schema(request=serializers.TextsSerializer, responses=serializers.PointedOutSerializer)
+    def post(self, request: Request, slug: str) -> Response:
+        """What a writer should know of a text: near repeats of it in the project, personal data. Nothing is kept."""
+        project = access.project_for(self.user, slug, Role.ANNOTATOR)
+        messages = checked(serializers.TextsSerializer, request)["messages"]
+        return Response({"pointed_out": pointing_out.of_instruction(project, messages)})
 
 
 def _submit(assignment: Assignment, content: dict[str, Any]) -> None:

@@ -13,7 +13,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from annotation import assignment as leases
-from annotation import blinding, collection, editing
+from annotation import blinding, collection, editing, rendering
 from annotation.drafts import version_of
 from annotation.forms import FORMS, AssignmentForm, DemonstrationForm, InstructionForm, RankingForm
 from annotation.models import Assignment, AssignmentState, ItemKind, Project, Role, SkipReason
@@ -115,7 +115,14 @@ def draft(request: SignedInRequest, assignment: Assignment) -> JsonResponse:
         collection.save_draft(assignment, kept)
     except collection.Refused as refusal:
         return JsonResponse({"refused": str(refusal)}, status=409)
-    return JsonResponse({"saved": True, "version": version_of(kept)})
+    form = FORMS[assignment.item.kind](assignment, request.POST)
+    return JsonResponse({"saved": True, "version": version_of(kept), "pointed_out": form.pointed_out()})
+
+
+@assignment_page("POST")
+def preview(request: SignedInRequest, assignment: Assignment) -> HttpResponse:
+    """The text as its readers will see it."""
+    return HttpResponse(rendering.render(request.POST.get("text", "")))
 
 
 @assignment_page("POST")
@@ -141,6 +148,7 @@ def assignment_form(
         "is_late": is_late,
         "came_too_late": is_late and "late" in assignment.draft,
         "is_edit": is_edit,
+        "pointed_out": form.pointed_out(),
         "version": version_of(form.left),
         "heartbeat_seconds": item.project.lease_minutes * 60 // 4,
     }

@@ -8,7 +8,7 @@ import { csrfToken, post } from "plumbline/post";
 const QUIET_MS = 800;
 const RETRY_MS = 5000;
 const IDLE_MS = 120_000;
-const NOT_DRAFT = ["csrfmiddlewaretoken", "client_key"];
+const NOT_DRAFT = ["csrfmiddlewaretoken", "client_key"]; // the first goes along as a header, and newer
 const SIGNS_OF_LIFE = ["keydown", "pointerdown", "pointermove", "wheel", "scroll", "focus"];
 
 class WorkForm extends HTMLElement {
@@ -177,7 +177,7 @@ class WorkForm extends HTMLElement {
   post(url, { keepalive = false, whole = false } = {}) {
     this.noteTime();
     const data = new FormData(this.form);
-    if (!whole) for (const name of NOT_DRAFT) data.delete(name);
+    for (const name of whole ? NOT_DRAFT.slice(0, 1) : NOT_DRAFT) data.delete(name);
     return post(url, data, { keepalive }).catch(() => null);
   }
 

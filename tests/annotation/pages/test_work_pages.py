@@ -278,3 +278,37 @@ def test_a_token_is_shown_once_and_can_be_revoked(world: World, sign_in: SignIn)
     assert sign_in(world.bob).post(f"/account/tokens/{token.pk}/revoke/").status_code == 404
     client.post(f"/account/tokens/{token.pk}/revoke/")
     assert ApiToken.objects.matching(secret[1]) is None
+
+
+def test_near_repeats_and_personal_data_are_pointed_out_while_writing_and_nothing_is_refused(
+    world: World, sign_in: SignIn
+) -> None:
+    type(world.project).objects.update(instructions_wanted=9)
+    world.project.refresh_from_db()
+    make_prompt(world.project, "Name five rivers of Europe and where each one ends.")
+    piece = taken(world.project, world.alice, ItemKind.INSTRUCTION)
+    client = sign_in(world.alice)
+    sent = {
+        "kind": "plain", "use_case": "chat", "language": "en", "turn_1": "I am on +49 30 901820.", "reply_1": "Thanks.",
+        "text": "Name five rivers of Europe, and where each ends.",
+    }  # fmt: skip
+    [phone] = client.post(path_of(piece, "draft/"), sent).json()["pointed_out"]
+    assert "phone number: +49 30 901820" in phone
+    [near] = client.post(path_of(piece, "draft/"), sent | {"turn_1": "", "reply_1": ""}).json()["pointed_out"]
+    assert "Name five rivers of Europe and where each one ends." in near
+    assert "much like this one" in client.get(path_of(piece)).content.decode()
+    client.post(path_of(piece, "submit/"), sent | {"client_key": str(uuid.uuid4())})
+    assert Prompt.objects.get(author=world.alice).text == sent["text"]
+    assert "much like" not in client.get(path_of(piece, "edit/")).content.decode()
+
+
+def test_the_preview_is_the_text_as_it_is_shown_made_safe(world: World, sign_in: SignIn) -> None:
+    type(world.project).objects.update(demonstrations_per_prompt=1)
+    world.project.refresh_from_db()
+    make_prompt(world.project)
+    piece = taken(world.project, world.alice, ItemKind.DEMONSTRATION)
+    sent = {"text": "**Paris** <script>alert(1)</script>"}
+    shown = sign_in(world.alice).post(path_of(piece, "preview/"), sent).content.decode()
+    assert "<strong>Paris</strong>" in shown
+    assert "<script>" not in shown
+    assert sign_in(world.bob).post(path_of(piece, "preview/"), sent).status_code == 404
