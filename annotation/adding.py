@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, NamedTuple, TypeVar
 
@@ -11,12 +11,14 @@ from django.db.models.functions import Now
 from django.utils.translation import gettext as _
 
 from annotation.giveaways import giveaway
+from annotation.likeness import bands_of
 from annotation.models import (
     Assignment,
     Completion,
     Generator,
     Item,
     ItemKind,
+    Pool,
     Project,
     Prompt,
     PromptKind,
@@ -88,6 +90,16 @@ def add_prompts(project: Project, rows: Sequence[NewPrompt], *, with_items: bool
     if with_items and project.demonstrations_per_prompt:
         Item.objects.bulk_create([_demonstration_item(project, prompt) for prompt in prompts], batch_size=BATCH)
     return prompts
+
+
+def reword(prompt: Prompt, content: Mapping[str, Any]) -> None:
+    """Give an instruction that nobody has worked on other words, or another kind, use case or language. Not saved."""
+    new = _prompt(prompt.project, NewPrompt(**content, author=prompt.author))
+    wording = _settled(prompt.project, [new])[new.digest]
+    for name in ("messages", "kind", "use_case", "language", "digest", "bands"):
+        setattr(prompt, name, getattr(new, name))
+    prompt.split, prompt.pool = Split(wording.split), Pool(wording.pool)
+    Item.objects.filter(prompt=prompt).update(language=prompt.language)
 
 
 def add_completions(generator: Generator, rows: Iterable[NewCompletion]) -> list[Completion]:
@@ -195,7 +207,8 @@ def _prompt(project: Project, row: NewPrompt) -> Prompt:
     digest = digest_of(messages)
     return Prompt(
         project=project, author=row.author, messages=messages, kind=row.kind, use_case=row.use_case,
-        language=row.language, assignment=row.assignment, digest=digest, pool=pool_for(digest), harmful=row.harmful,
+        language=row.language, assignment=row.assignment, digest=digest, bands=bands_of(messages),
+        pool=pool_for(digest), harmful=row.harmful,
         split=row.split or split_for(project.pk, row.author.pk if row.author else None, digest),
     )  # fmt: skip
 

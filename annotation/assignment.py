@@ -21,6 +21,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from psycopg.errors import DeadlockDetected, UniqueViolation
 
+from annotation import terms
 from annotation.models import Assignment, AssignmentState, Item, ItemKind, Membership, Project, Role, SkipReason, User
 
 ATTEMPTS = 5
@@ -213,31 +214,61 @@ def skip(assignment: Assignment, *, reason: SkipReason) -> None:
         cursor.execute(SKIP, {"assignment": assignment.pk, "reason": str(reason)})
 
 
+@transaction.atomic
+def undo_skip(assignment: Assignment) -> bool:
+    """Hand a skipped piece back to the person who skipped it, with its draft. False where others hold it by now."""
+    own = Assignment.objects.filter(pk=assignment.pk)
+    current = own.select_for_update(of=("self",)).select_related("item__project").get()
+    if current.state != AssignmentState.SKIPPED:
+        return current.state == AssignmentState.LEASED
+    slot = _regained(current)
+    if slot is None:
+        return False
+    lease = timedelta(minutes=current.item.project.lease_minutes)
+    again = {"state": AssignmentState.LEASED, "skip_reason": "", "finished_at": None}
+    own.update(slot=slot, lease_expires_at=Now() + lease, **again)
+    return True
+
+
 def release_expired() -> int:
     """Give the slots of leases that ran out back to the queue; how many there were."""
     return _scalar(RELEASE, {"sweep": SWEEP_LOCK}) or 0
 
 
-def finish(assignment: Assignment, *, client_key: UUID) -> Finish:
-    """Mark the piece done, in the transaction that writes its record.
+def finish(assignment: Assignment, *, client_key: UUID, spent: float | None = None) -> Finish:
+    """Mark the piece done, in the transaction that writes its record, with the terms agreed to and the seconds spent.
 
     A lease that ran out or was given back counts all the same where its item still has a free slot.
     """
     own = Assignment.objects.filter(pk=assignment.pk)
-    done = {"state": AssignmentState.SUBMITTED, "client_key": client_key, "finished_at": Now(), "draft": {}}
+    done = {
+        "state": AssignmentState.SUBMITTED, "client_key": client_key, "finished_at": Now(), "draft": {},
+        "terms": terms.agreed(assignment.item.project_id, assignment.annotator_id), "seconds": _counted(assignment, spent),
+    }  # fmt: skip
     if own.filter(state=AssignmentState.LEASED).update(**done):
         return Finish.COUNTED
     current = own.select_for_update(of=("self",)).select_related("item").get()
     if current.state == AssignmentState.SUBMITTED:
         return Finish.ALREADY
-    if current.item.kind == ItemKind.INSTRUCTION:
-        slot: int | None = current.slot
-    else:
-        slot = _scalar(REGAIN, {"item": current.item_id})
+    slot = _regained(current)
     if slot is None:
         return Finish.TOO_LATE
     own.update(slot=slot, skip_reason="", **done)
     return Finish.COUNTED
+
+
+def _counted(assignment: Assignment, spent: float | None) -> float | None:
+    """The seconds that the page says were spent: never more than have passed since the piece was taken."""
+    if spent is None or not 0 <= spent < math.inf:
+        return None
+    return min(spent, (timezone.now() - assignment.leased_at).total_seconds())
+
+
+def _regained(assignment: Assignment) -> int | None:
+    """A slot of the item for somebody who held one before. An instruction piece is one person's alone."""
+    if assignment.item.kind == ItemKind.INSTRUCTION:
+        return assignment.slot
+    return _scalar(REGAIN, {"item": assignment.item_id})
 
 
 def why_empty(project: Project, annotator: User) -> str:

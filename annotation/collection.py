@@ -17,7 +17,7 @@ from django.db.models.functions import Now
 from django.utils.translation import gettext as _
 
 from annotation import assignment as leases
-from annotation import blinding
+from annotation import blinding, editing
 from annotation.adding import (
     NewCompletion,
     NewPrompt,
@@ -56,8 +56,10 @@ Record = TypeVar("Record", Prompt, Demonstration, Ranking)
 
 
 def submit_instruction(
-    assignment: Assignment, *, client_key: UUID, messages: Sequence[Message], kind: str, use_case: str, language: str
-) -> Prompt:
+    assignment: Assignment, *, client_key: UUID, messages: Sequence[Message], kind: str, use_case: str, language: str,
+    spent: float | None = None, edit: bool = False,
+) -> Prompt:  # fmt: skip
+    """`edit`, here and below: in place of what was submitted. `spent`: the seconds that the person was at it."""
     project = assignment.item.project
     _expect(assignment, ItemKind.INSTRUCTION)
     content: dict[str, Any] = {
@@ -68,10 +70,16 @@ def submit_instruction(
     def record() -> Prompt:
         return add_prompt(project, author=assignment.annotator, assignment=assignment, **content)
 
-    return _submit(assignment, Prompt, client_key=client_key, content=content, record=record, draft=content)
+    if edit:
+        return editing.replace(assignment, Prompt, content)
+    return _submit(
+        assignment, Prompt, client_key=client_key, content=content, record=record, draft=content, spent=spent
+    )
 
 
-def submit_demonstration(assignment: Assignment, *, client_key: UUID, text: str) -> Demonstration:
+def submit_demonstration(
+    assignment: Assignment, *, client_key: UUID, text: str, spent: float | None = None, edit: bool = False
+) -> Demonstration:
     _expect(assignment, ItemKind.DEMONSTRATION)
     content = {"text": cleaned(text, longest=assignment.item.project.max_answer_characters)}
 
@@ -81,12 +89,17 @@ def submit_demonstration(assignment: Assignment, *, client_key: UUID, text: str)
             guidelines_id=assignment.guidelines_id, **content,
         )  # fmt: skip
 
-    return _submit(assignment, Demonstration, client_key=client_key, content=content, record=record, draft=content)
+    if edit:
+        return editing.replace(assignment, Demonstration, content)
+    return _submit(
+        assignment, Demonstration, client_key=client_key, content=content, record=record, draft=content, spent=spent
+    )
 
 
 def submit_ranking(
     assignment: Assignment, *, client_key: UUID, groups: Sequence[Sequence[int]], ratings: Mapping[int, int],
     flags: Mapping[int, Mapping[str, str]], acceptable: int | None = None, note: str = "", seconds: float | None = None,
+    edit: bool = False,
 ) -> Ranking:  # fmt: skip
     """`groups` holds completion ids, best group first; they must be exactly the completions shown.
 
@@ -127,7 +140,11 @@ def submit_ranking(
         "acceptable": acceptable,
         "note": note,
     }
-    return _submit(assignment, Ranking, client_key=client_key, content=content, record=record, draft=draft)
+    if edit:
+        return editing.replace(assignment, Ranking, content)
+    return _submit(
+        assignment, Ranking, client_key=client_key, content=content, record=record, draft=draft, spent=seconds
+    )
 
 
 def save_draft(assignment: Assignment, draft: dict[str, Any]) -> None:
@@ -142,11 +159,11 @@ def save_draft(assignment: Assignment, draft: dict[str, Any]) -> None:
 
 def _submit(
     assignment: Assignment, model: type[Record], *, client_key: UUID, content: dict[str, Any],
-    record: Callable[[], Record], draft: dict[str, Any],
+    record: Callable[[], Record], draft: dict[str, Any], spent: float | None,
 ) -> Record:  # fmt: skip
     try:
         with transaction.atomic():
-            finish = leases.finish(assignment, client_key=client_key)
+            finish = leases.finish(assignment, client_key=client_key, spent=spent)
             if finish is leases.Finish.COUNTED:
                 return record()
     except IntegrityError as error:

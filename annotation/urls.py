@@ -26,7 +26,10 @@ urlpatterns = [
     path("projects/<slug:slug>/leaderboard/", quality.leaderboard, name="leaderboard"),
     path("assignments/<int:pk>/", work.assignment, name="assignment"),
     path("assignments/<int:pk>/submit/", work.submit, name="assignment-submit"),
+    path("assignments/<int:pk>/edit/", work.edit, name="assignment-edit"),
     path("assignments/<int:pk>/skip/", work.skip, name="assignment-skip"),
+    path("assignments/<int:pk>/skip/undo/", work.undo_skip, name="assignment-undo-skip"),
     path("assignments/<int:pk>/draft/", work.draft, name="assignment-draft"),
+    path("assignments/<int:pk>/preview/", work.preview, name="assignment-preview"),
     path("assignments/<int:pk>/heartbeat/", work.heartbeat, name="assignment-heartbeat"),
 ]

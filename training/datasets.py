@@ -17,6 +17,7 @@ from django.db import transaction
 from django.db.models import Exists, Max, OuterRef, QuerySet
 from django.utils.translation import gettext as _
 
+from annotation import editing
 from annotation.models import Completion, Demonstration, Pool, Project, Prompt, Ranking, ReviewState, Split, User
 from training import formats
 from training.lineage import code_version, sha256_of
@@ -52,10 +53,11 @@ def freeze(
     draft = root / f".{uuid.uuid4().hex}.part"
     draft.mkdir(parents=True)
     try:
-        frozen = _Freeze(project, filters)
-        files = {name: write_rows(draft / name, rows) for name, rows in frozen.files().items()}
-        _refuse_if_too_little(files, needed, frozen.left_out)
-        return _keep(draft, project, user=user, files=files, frozen=frozen)
+        with editing.closed(project):
+            frozen = _Freeze(project, filters)
+            files = {name: write_rows(draft / name, rows) for name, rows in frozen.files().items()}
+            _refuse_if_too_little(files, needed, frozen.left_out)
+            return _keep(draft, project, user=user, files=files, frozen=frozen)
     except BaseException:
         shutil.rmtree(draft, ignore_errors=True)
         raise

@@ -99,6 +99,9 @@ class SubmitSerializer(serializers.Serializer[Any]):
     kinds = serializers.ListField(
         child=serializers.ChoiceField(choices=ItemKind.choices), required=False, help_text="Of the next piece."
     )
+    seconds = serializers.FloatField(
+        default=None, allow_null=True, min_value=0, help_text="How long the person was at it."
+    )
 
 
 class InstructionSerializer(SubmitSerializer):
@@ -131,7 +134,6 @@ class RankingSerializer(SubmitSerializer):
         help_text="How many groups, from the best, are acceptable; null: no line drawn.",
     )  # fmt: skip
     note = serializers.CharField(default="", allow_blank=True)
-    seconds = serializers.FloatField(default=None, allow_null=True, min_value=0)
 
 
 class SubmittedSerializer(serializers.Serializer[Any]):
@@ -144,6 +146,14 @@ class SkipSerializer(serializers.Serializer[Any]):
     reason = serializers.ChoiceField(choices=SkipReason.choices)
     take_next = serializers.BooleanField(default=False)
     kinds = serializers.ListField(child=serializers.ChoiceField(choices=ItemKind.choices), required=False)
+
+
+class TextsSerializer(serializers.Serializer[Any]):
+    messages = MessageSerializer(many=True)
+
+
+class PointedOutSerializer(serializers.Serializer[Any]):
+    pointed_out = serializers.ListField(child=serializers.CharField())
 
 
 class DraftSerializer(serializers.Serializer[Any]):

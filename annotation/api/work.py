@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from django.utils.translation import gettext as _
 from drf_spectacular.utils import OpenApiResponse, PolymorphicProxySerializer, extend_schema
 from rest_framework import status
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import Serializer
 
-from annotation import access, blinding, collection
+from annotation import access, blinding, collection, pointing_out
 from annotation import assignment as leases
 from annotation.api import serializers
 from annotation.api.base import Endpoint, checked
 from annotation.models import Assignment, AssignmentState, ItemKind, Project, Role, SkipReason, User
+from annotation.refusals import Refused
 
 NOTHING_WAITS = OpenApiResponse(description="Nothing waits for you.")
 SUBMITS: dict[str, type[Serializer[Any]]] = {
@@ -57,6 +59,17 @@ class Submit(Endpoint):
         return _done(assignment, AssignmentState.SUBMITTED, self.user, **wanted)
 
 
+class Edit(Endpoint):
+    @extend_schema(request=ANY_SUBMIT, responses=serializers.SubmittedSerializer)
+    def post(self, request: Request, pk: int) -> Response:
+        """Put other content in the place of what you submitted: until it is reviewed, frozen or built on."""
+        assignment = access.assignment_for(self.user, pk)
+        sent = checked(SUBMITS[assignment.item.kind], request)
+        wanted = {"take_next": sent.pop("take_next"), "kinds": sent.pop("kinds", None)}
+        _submit(assignment, sent | {"edit": True})
+        return _done(assignment, AssignmentState.SUBMITTED, self.user, **wanted)
+
+
 class Skip(Endpoint):
     @extend_schema(request=serializers.SkipSerializer, responses=serializers.SubmittedSerializer)
     def post(self, request: Request, pk: int) -> Response:
@@ -66,6 +79,16 @@ class Skip(Endpoint):
         leases.skip(assignment, reason=SkipReason(sent.pop("reason")))
         assignment.refresh_from_db(fields=["state"])
         return _done(assignment, AssignmentState(assignment.state), self.user, **sent)
+
+
+class UndoSkip(Endpoint):
+    @extend_schema(request=None, responses=serializers.LeaseSerializer)
+    def post(self, request: Request, pk: int) -> Response:
+        """Get a piece back that you skipped, with its draft, while nobody else has taken it."""
+        assignment = access.assignment_for(self.user, pk)
+        if not leases.undo_skip(assignment):
+            raise Refused(_("Others have taken the piece meanwhile, so it can't come back to you."))
+        return _lease(assignment)
 
 
 class Heartbeat(Endpoint):
@@ -86,7 +109,18 @@ class Draft(Endpoint):
         return _lease(assignment)
 
 
+class PointOut(Endpoint):
+    @extend_schema(request=serializers.TextsSerializer, responses=serializers.PointedOutSerializer)
+    def post(self, request: Request, slug: str) -> Response:
+        """What a writer should know of a text: near repeats of it in the project, personal data. Nothing is kept."""
+        project = access.project_for(self.user, slug, Role.ANNOTATOR)
+        messages = checked(serializers.TextsSerializer, request)["messages"]
+        return Response({"pointed_out": pointing_out.of_instruction(project, messages)})
+
+
 def _submit(assignment: Assignment, content: dict[str, Any]) -> None:
+    if assignment.item.kind != ItemKind.RANKING:
+        content["spent"] = content.pop("seconds")
     if assignment.item.kind == ItemKind.INSTRUCTION:
         collection.submit_instruction(assignment, **content)
     elif assignment.item.kind == ItemKind.DEMONSTRATION:

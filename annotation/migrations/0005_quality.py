@@ -24,7 +24,7 @@ drop function annotation_audit_is_append_only();
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('annotation', '0003_fewer_assignment_indexes'),
+        ('annotation', '0004_ranking'),
     ]
 
     operations = [

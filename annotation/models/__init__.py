@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from annotation.models.people import ApiToken, User
-from annotation.models.projects import Guidelines, Membership, Project, Role
+from annotation.models.projects import Acceptance, Guidelines, Membership, Project, Role, Terms
 from annotation.models.reviews import AuditEntry, Review, WorkKind
 from annotation.models.texts import (
     Completion,
@@ -18,10 +18,22 @@ from annotation.models.texts import (
     UseCase,
     Wording,
 )
-from annotation.models.work import Assignment, AssignmentState, Item, ItemKind, Ranking, SkipReason
+from annotation.models.work import (
+    Appeal,
+    AppealState,
+    Assignment,
+    AssignmentState,
+    Item,
+    ItemKind,
+    Ranking,
+    SkipReason,
+)
 
 __all__ = [
+    "Acceptance",
     "ApiToken",
+    "Appeal",
+    "AppealState",
     "Assignment",
     "AssignmentState",
     "AuditEntry",
@@ -43,6 +55,7 @@ __all__ = [
     "Role",
     "SkipReason",
     "Split",
+    "Terms",
     "UseCase",
     "User",
     "Wording",

@@ -75,6 +75,9 @@ class Project(models.Model):
     max_answer_characters = models.PositiveIntegerField(_("longest answer, in characters"), default=16_000)
     created_at = models.DateTimeField(auto_now_add=True)
     archived_at = models.DateTimeField(null=True, blank=True)
+    frozen_at = models.DateTimeField(
+        null=True, blank=True, editable=False, help_text=_("What was submitted until then is in datasets: no more edits.")
+    )
 
     objects = ProjectQuerySet.as_manager()
 
@@ -92,6 +95,9 @@ class Project(models.Model):
 
     def current_guidelines(self) -> Guidelines | None:
         return self.guidelines.order_by("-version").first()
+
+    def current_terms(self) -> Terms | None:
+        return self.terms.order_by("-version").first()
 
 
 class Guidelines(models.Model):
@@ -112,6 +118,43 @@ class Guidelines(models.Model):
 
     def __str__(self) -> str:
         return f"{self.project} v{self.version}"
+
+
+class Terms(models.Model):
+    """One version of what an annotator agrees to before the first piece. A new text asks everybody again."""
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="terms")
+    version = models.PositiveIntegerField(_("version"))
+    text = models.TextField(_("text (Markdown)"))
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering: ClassVar = ["project", "version"]
+        verbose_name = verbose_name_plural = _("terms")
+        constraints: ClassVar[list[Any]] = [
+            models.UniqueConstraint(name="terms_version_once", fields=["project", "version"])
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.project} v{self.version}"
+
+
+class Acceptance(models.Model):
+    """That a person agreed to a version of a project's terms, and when."""
+
+    terms = models.ForeignKey(Terms, on_delete=models.PROTECT, related_name="acceptances")
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="acceptances")
+    accepted_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering: ClassVar = ["accepted_at"]
+        verbose_name = _("acceptance of terms")
+        verbose_name_plural = _("acceptances of terms")
+        constraints: ClassVar[list[Any]] = [models.UniqueConstraint(name="accepted_once", fields=["user", "terms"])]
+
+    def __str__(self) -> str:
+        return f"{self.user} · {self.terms}"
 
 
 class Membership(models.Model):

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.indexes import GinIndex
 from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
@@ -98,11 +100,13 @@ class Prompt(models.Model):
         "annotation.Assignment", on_delete=models.SET_NULL, null=True, blank=True, related_name="prompt"
     )
     digest = models.CharField(max_length=64, editable=False)
+    bands = ArrayField(models.IntegerField(), default=list, blank=True, editable=False)
     split = models.CharField(_("split"), max_length=10, choices=Split)
     pool = models.CharField(_("feeds"), max_length=6, choices=Pool)
     harmful = models.BooleanField(_("possibly harmful"), default=False)
     review = models.CharField(_("review"), max_length=8, choices=ReviewState, default=ReviewState.PENDING)
     created_at = models.DateTimeField(default=timezone.now)
+    edited_at = models.DateTimeField(null=True, blank=True)
 
     objects = PromptQuerySet.as_manager()
 
@@ -113,6 +117,7 @@ class Prompt(models.Model):
         indexes: ClassVar[list[Any]] = [
             models.Index(name="prompt_digest", fields=["project", "digest"]),
             models.Index(name="prompt_split", fields=["project", "split", "pool"]),
+            GinIndex(name="prompt_bands", fields=["bands"]),
         ]
 
     def __str__(self) -> str:
@@ -148,6 +153,7 @@ class Demonstration(models.Model):
     guidelines = models.ForeignKey("annotation.Guidelines", on_delete=models.PROTECT, null=True, blank=True)
     review = models.CharField(_("review"), max_length=8, choices=ReviewState, default=ReviewState.PENDING)
     created_at = models.DateTimeField(default=timezone.now)
+    edited_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         ordering: ClassVar = ["id"]
@@ -165,11 +171,14 @@ class GeneratorKind(models.TextChoices):
 
 
 class Generator(models.Model):
-    """Whoever writes completions. Never shown to somebody who ranks."""
+    """Whoever writes completions. Never shown to somebody who ranks. `person`: the writer, where that is a person."""
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="generators")
     kind = models.CharField(_("kind"), max_length=8, choices=GeneratorKind)
     name = models.CharField(_("name"), max_length=120)
+    person = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

@@ -153,6 +153,10 @@ class Assignment(models.Model):
     leased_at = models.DateTimeField(default=timezone.now, db_default=Now())
     lease_expires_at = models.DateTimeField()
     finished_at = models.DateTimeField(null=True, blank=True)
+    terms = models.ForeignKey("annotation.Terms", on_delete=models.PROTECT, null=True, blank=True)
+    seconds = models.FloatField(
+        _("seconds spent"), null=True, blank=True, help_text=_("While its page was open and in use.")
+    )
 
     objects = AssignmentQuerySet.as_manager()
 
@@ -217,6 +221,7 @@ class Ranking(models.Model):
         help_text=_("What the file said of an imported ranking: annotator, guidelines."),
     )
     created_at = models.DateTimeField(default=timezone.now)
+    edited_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         ordering: ClassVar = ["id"]
@@ -241,3 +246,31 @@ class Ranking(models.Model):
         """The same with the completions whose text somebody else's output had: each takes its twin's rank."""
         ranks = self.ranks()
         return ranks | {int(twin): ranks[shown] for twin, shown in self.twins.items()}
+
+
+class AppealState(models.TextChoices):
+    OPEN = "open", _("waits for a reviewer")
+    GRANTED = "granted", _("granted")
+    DISMISSED = "dismissed", _("dismissed")
+
+
+class Appeal(models.Model):
+    """An annotator's objection to the rejection of their work, and what a reviewer answered. Once a piece."""
+
+    assignment = models.OneToOneField(Assignment, on_delete=models.CASCADE, related_name="appeal")
+    text = models.TextField(_("why the rejection is wrong"))
+    state = models.CharField(_("state"), max_length=9, choices=AppealState, default=AppealState.OPEN)
+    answer = models.TextField(_("answer"), blank=True)
+    answered_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+    answered_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering: ClassVar = ["created_at"]
+        verbose_name = _("appeal")
+        verbose_name_plural = _("appeals")
+
+    def __str__(self) -> str:
+        return f"{self.assignment}: {self.state}"

@@ -6,13 +6,15 @@ import uuid
 from typing import Any
 
 from django.contrib import messages
-from django.http import HttpResponse, HttpResponseBadRequest, HttpResponseRedirect, JsonResponse
+from django.http import Http404, HttpResponse, HttpResponseBadRequest, HttpResponseRedirect, JsonResponse
 from django.shortcuts import redirect, render
+from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from annotation import assignment as leases
-from annotation import blinding, collection, shortcuts
+from annotation import blinding, collection, editing, rendering, shortcuts
+from annotation.drafts import version_of
 from annotation.forms import FORMS, AssignmentForm, DemonstrationForm, InstructionForm, RankingForm
 from annotation.models import Assignment, AssignmentState, ItemKind, Project, Role, SkipReason
 from annotation.progress import progress
@@ -62,7 +64,31 @@ def submit(request: SignedInRequest, assignment: Assignment) -> HttpResponse:
         form.add_error(None, str(refusal))
         return assignment_form(request, assignment, form, status=INVALID)
     messages.success(request, _("Saved."))
-    return next_piece(request, assignment.item.project)
+    return led_on(request, next_piece(request, assignment.item.project))
+
+
+@assignment_page("GET", "POST")
+def edit(request: SignedInRequest, assignment: Assignment) -> HttpResponse:
+    """Changes to what was submitted, while nothing is built on it."""
+    record = editing.record_of(assignment)
+    if record is None:
+        raise Http404(f"Nothing was submitted for assignment {assignment.pk}.")
+    kind = FORMS[assignment.item.kind]
+    if request.method != "POST":
+        if editing.why_closed(record, assignment.item.project):
+            return redirect("assignment", assignment.pk)
+        form = kind(assignment, record=record)
+        form.initial["client_key"] = uuid.uuid4()
+        return assignment_form(request, assignment, form, is_edit=True)
+    form = kind(assignment, request.POST, record=record)
+    try:
+        if form.is_valid():
+            hand_in(assignment, form, edit=True)
+            messages.success(request, _("Changed."))
+            return led_on(request, redirect("assignment", assignment.pk))
+    except collection.Refused as refusal:
+        form.add_error(None, str(refusal))
+    return assignment_form(request, assignment, form, status=INVALID, is_edit=True)
 
 
 @assignment_page("POST")
@@ -70,8 +96,16 @@ def skip(request: SignedInRequest, assignment: Assignment) -> HttpResponse:
     if (reason := request.POST.get("reason")) not in SkipReason.values:
         return HttpResponseBadRequest(_("Say why you skip it: one of %s.") % ", ".join(SkipReason.values))
     leases.skip(assignment, reason=SkipReason(reason))
-    messages.info(request, _("Skipped."))
+    messages.info(request, render_to_string("annotation/skipped.html", {"assignment": assignment}, request))
     return next_piece(request, assignment.item.project)
+
+
+@assignment_page("POST")
+def undo_skip(request: SignedInRequest, assignment: Assignment) -> HttpResponse:
+    if leases.undo_skip(assignment):
+        return redirect("assignment", assignment.pk)
+    messages.warning(request, _("Others have taken the piece meanwhile, so it can't come back to you."))
+    return redirect("work", assignment.item.project.slug)
 
 
 @assignment_page("POST")
@@ -83,7 +117,14 @@ def draft(request: SignedInRequest, assignment: Assignment) -> JsonResponse:
         collection.save_draft(assignment, kept)
     except collection.Refused as refusal:
         return JsonResponse({"refused": str(refusal)}, status=409)
-    return JsonResponse({"saved": True})
+    form = FORMS[assignment.item.kind](assignment, request.POST)
+    return JsonResponse({"saved": True, "version": version_of(kept), "pointed_out": form.pointed_out()})
+
+
+@assignment_page("POST")
+def preview(request: SignedInRequest, assignment: Assignment) -> HttpResponse:
+    """The text as its readers will see it."""
+    return HttpResponse(rendering.render(request.POST.get("text", "")))
 
 
 @assignment_page("POST")
@@ -95,9 +136,10 @@ def heartbeat(request: SignedInRequest, assignment: Assignment) -> JsonResponse:
 
 
 def assignment_form(
-    request: SignedInRequest, assignment: Assignment, form: AssignmentForm, *, status: int = 200
+    request: SignedInRequest, assignment: Assignment, form: AssignmentForm, *, status: int = 200, is_edit: bool = False
 ) -> HttpResponse:
     item = assignment.item
+    is_late = assignment.state == AssignmentState.EXPIRED
     context: dict[str, Any] = {
         "assignment": assignment,
         "item": item,
@@ -105,11 +147,15 @@ def assignment_form(
         "form": form,
         "guidelines": assignment.guidelines or item.project.current_guidelines(),
         "skip_reasons": SkipReason.choices,
-        "is_late": assignment.state == AssignmentState.EXPIRED,
+        "is_late": is_late,
+        "came_too_late": is_late and "late" in assignment.draft,
+        "is_edit": is_edit,
+        "pointed_out": form.pointed_out(),
+        "version": version_of(form.left),
         "heartbeat_seconds": item.project.lease_minutes * 60 // 4,
     }
-    if assignment.state in (AssignmentState.SUBMITTED, AssignmentState.SKIPPED):
-        return render(request, "annotation/finished.html", context)
+    if assignment.state in (AssignmentState.SUBMITTED, AssignmentState.SKIPPED) and not is_edit:
+        return finished(request, assignment, context)
     if isinstance(form, RankingForm):
         context["outputs"] = outputs(assignment, form)
         context["shortcuts"] = shortcuts.of(request.user)
@@ -117,6 +163,22 @@ def assignment_form(
             (action, label, context["shortcuts"]["keys"][action]) for action, label in shortcuts.LABELS.items()
         ]
     return render(request, f"annotation/assignment_{item.kind}.html", context, status=status)
+
+
+def finished(request: SignedInRequest, assignment: Assignment, context: dict[str, Any]) -> HttpResponse:
+    """What became of a piece that is done or skipped, and what can still be done about it."""
+    record = editing.record_of(assignment) if assignment.state == AssignmentState.SUBMITTED else None
+    if record is not None:
+        context["record"] = record
+        context["why_closed"] = editing.why_closed(record, assignment.item.project)
+    return render(request, "annotation/finished.html", context)
+
+
+def led_on(request: SignedInRequest, response: HttpResponseRedirect) -> HttpResponse:
+    """A redirect, or for the page's script the address it leads to: the script can then tell that all is kept."""
+    if request.get_preferred_type(["text/html", "application/json"]) == "application/json":
+        return JsonResponse({"next": response.url})
+    return response
 
 
 def outputs(assignment: Assignment, form: RankingForm) -> list[dict[str, Any]]:
@@ -127,20 +189,21 @@ def outputs(assignment: Assignment, form: RankingForm) -> list[dict[str, Any]]:
     ]
 
 
-def hand_in(assignment: Assignment, form: AssignmentForm) -> None:
+def hand_in(assignment: Assignment, form: AssignmentForm, *, edit: bool = False) -> None:
     values = form.cleaned_data
-    key = values["client_key"]
+    key, spent = values["client_key"], values["seconds"]
     if isinstance(form, InstructionForm):
         collection.submit_instruction(
             assignment, client_key=key, messages=values["messages"],
-            kind=values["kind"], use_case=values["use_case"], language=values["language"],
+            kind=values["kind"], use_case=values["use_case"], language=values["language"], spent=spent, edit=edit,
         )  # fmt: skip
     elif isinstance(form, DemonstrationForm):
-        collection.submit_demonstration(assignment, client_key=key, text=values["text"])
+        collection.submit_demonstration(assignment, client_key=key, text=values["text"], spent=spent, edit=edit)
     elif isinstance(form, RankingForm):
         collection.submit_ranking(
             assignment, client_key=key, groups=form.groups(), ratings=form.ratings(), flags=form.flags(),
-            acceptable=form.acceptable(), note=values["note"], seconds=values["seconds"],
+from annotation import blinding, collection, editing, rendering, shortcuts
+from annotation.drafts import version_of
         )  # fmt: skip
 
 

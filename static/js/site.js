@@ -1,4 +1,5 @@
 // What every page has: menus that close, and the colour switch without a reload (so that nothing typed is lost).
+import { forgetPerson } from "plumbline/kept";
 
 document.addEventListener("click", (event) => {
   for (const menu of document.querySelectorAll("details.menu[open]")) {
@@ -23,4 +24,9 @@ document.addEventListener("submit", (event) => {
   if (theme === "system") delete document.documentElement.dataset.theme;
   else document.documentElement.dataset.theme = theme;
   event.target.closest("details").open = false;
+});
+
+// On signing out nothing of the person stays in the browser. A page with unsaved work saves it first (work-form.js).
+document.addEventListener("submit", (event) => {
+  if (new URL(event.target.action).pathname.endsWith("/logout/")) forgetPerson(document.body.dataset.person);
 });

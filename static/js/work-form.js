@@ -1,39 +1,147 @@
-// <work-form> wraps the form of a piece of work: keeps a draft on the server while one types, keeps the lease alive,
-// counts characters against the server's limit, and submits on Ctrl+Enter, once. Without it the form works as it is.
+// <work-form> wraps the form of a piece of work: keeps what one types in the browser until the server has it, saves a
+// draft there, keeps the lease alive, counts against the server's limit, and submits on Ctrl+Enter, once, trying again
+// where the server is away. Without it the form works as it is.
 import { announce } from "plumbline/announce";
+import { forget, forgetOld, keep, kept } from "plumbline/kept";
 import { csrfToken, post } from "plumbline/post";
 
 const QUIET_MS = 800;
 const RETRY_MS = 5000;
-const NOT_DRAFT = ["csrfmiddlewaretoken", "client_key"];
+const IDLE_MS = 120_000;
+const NOT_DRAFT = ["csrfmiddlewaretoken", "client_key"]; // the first goes along as a header, and newer
+const SIGNS_OF_LIFE = ["keydown", "pointerdown", "pointermove", "wheel", "scroll", "focus"];
 
 class WorkForm extends HTMLElement {
   connectedCallback() {
     this.form = this.querySelector("form#work");
     this.status = this.querySelector("[data-status]");
-    this.started = Date.now();
-    this.spent = Number(this.form.elements.seconds?.value || 0);
+    this.name = this.dataset.keptAs;
+    this.changes = 0;
     for (const element of this.querySelectorAll("[data-needs-js]")) element.hidden = false;
+    this.restore();
+    this.watchTime();
     for (const area of this.form.querySelectorAll("textarea[data-limit]")) this.count(area);
 
-    this.form.addEventListener("input", () => this.saveSoon(QUIET_MS));
-    this.form.addEventListener("change", () => this.saveSoon(QUIET_MS));
+    this.form.addEventListener("input", () => this.changed());
+    this.form.addEventListener("change", () => this.changed());
     this.form.addEventListener("submit", (event) => this.submitOnce(event));
     this.onKey = (event) => {
       if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) this.submit(event);
     };
+    this.onSigningOut = (event) => this.saveBeforeSigningOut(event);
     document.addEventListener("keydown", this.onKey);
+    document.addEventListener("submit", this.onSigningOut, { capture: true });
     addEventListener("pagehide", () => this.flush());
     addEventListener("pageshow", () => { this.submitted = false; });
-    this.heart = setInterval(() => this.beat(), Number(this.dataset.heartbeatSeconds) * 1000);
+    if (this.dataset.heartbeatUrl) this.heart = setInterval(() => this.beat(), Number(this.dataset.heartbeatSeconds) * 1000);
     document.getElementById("errors")?.scrollIntoView({ block: "center" });
+    forgetOld();
   }
 
   disconnectedCallback() {
     document.removeEventListener("keydown", this.onKey);
+    document.removeEventListener("submit", this.onSigningOut, { capture: true });
     clearInterval(this.heart);
     clearTimeout(this.timer);
   }
+
+  // ── What was typed ──────────────────────────────────────────────────────────────────────────────────────────────
+
+  entries() {
+    const data = new FormData(this.form);
+    for (const name of NOT_DRAFT) data.delete(name);
+    return [...data];
+  }
+
+  content() {
+    return JSON.stringify(this.entries().filter(([name, value]) => name !== "seconds" && value));
+  }
+
+  changed() {
+    this.changes += 1;
+    this.keepHere();
+    this.saveSoon(QUIET_MS);
+  }
+
+  keepHere() {
+    this.noteTime();
+    keep(this.name, { entries: this.entries(), content: this.content(), base: this.dataset.version });
+  }
+
+  restore() {
+    const found = kept(this.name);
+    if (!found) return;
+    if (found.content === this.content()) return document.getElementById("errors") ? this.saveSoon(QUIET_MS) : forget(this.name);
+    if (found.base === this.dataset.version) return this.take(found);
+    const offer = this.querySelector("[data-offer]");
+    offer.hidden = false;
+    offer.querySelector("[data-take]").addEventListener("click", () => { offer.hidden = true; this.take(found); });
+    offer.querySelector("[data-drop]").addEventListener("click", () => { offer.hidden = true; forget(this.name); });
+  }
+
+  take({ entries }) {
+    const values = new Map(entries);
+    for (const field of this.form.elements) {
+      if (!field.name || NOT_DRAFT.includes(field.name)) continue;
+      if (field.type === "radio" || field.type === "checkbox") field.checked = values.get(field.name) === field.value;
+      else field.value = values.get(field.name) ?? "";
+      field.dispatchEvent(new Event(field.type === "radio" ? "change" : "input", { bubbles: true }));
+    }
+    for (const details of this.form.querySelectorAll("details")) {
+      if ([...details.querySelectorAll("textarea")].some((area) => area.value)) details.open = true;
+    }
+    this.say(this.dataset.sayBack, { aloud: true });
+    this.changes += 1;
+    this.saveSoon(QUIET_MS);
+  }
+
+  // ── The draft on the server ─────────────────────────────────────────────────────────────────────────────────────
+
+  saveSoon(delay) {
+    if (!this.dataset.draftUrl) return this.say(this.dataset.sayKept);
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => this.save(), delay);
+  }
+
+  async save() {
+    this.timer = null;
+    const changes = this.changes;
+    const answer = await this.post(this.dataset.draftUrl);
+    if (this.submitted) return;
+    if (answer?.ok) return this.saved(await answer.json(), changes);
+    if (answer?.status === 409) return this.say((await answer.json()).refused, { aloud: true });
+    const signedOut = answer?.type === "opaqueredirect";
+    this.say(signedOut ? this.dataset.saySignedOut : this.dataset.sayUnsaved, { aloud: true });
+    if (!this.timer) this.saveSoon(RETRY_MS);
+  }
+
+  saved(answer, changes) {
+    this.dataset.version = answer.version;
+    if (this.changes === changes) forget(this.name);
+    else this.keepHere();
+    this.say(this.dataset.saySaved);
+    this.dispatchEvent(new CustomEvent("draft-saved", { detail: answer }));
+  }
+
+  flush() {
+    if (!this.timer || this.submitted) return;
+    clearTimeout(this.timer);
+    this.timer = null;
+    this.post(this.dataset.draftUrl, { keepalive: true });
+  }
+
+  async saveBeforeSigningOut(event) {
+    if (!this.timer || !new URL(event.target.action).pathname.endsWith("/logout/")) return;
+    event.preventDefault();
+    event.stopPropagation();
+    clearTimeout(this.timer);
+    await this.save();
+    clearTimeout(this.timer);
+    this.timer = null;
+    event.target.requestSubmit();
+  }
+
+  // ── The submit ──────────────────────────────────────────────────────────────────────────────────────────────────
 
   submit(event) {
     event.preventDefault();
@@ -41,52 +149,53 @@ class WorkForm extends HTMLElement {
   }
 
   submitOnce(event) {
-    if (this.submitted) return event.preventDefault();
+    event.preventDefault();
+    if (this.submitted) return;
     this.submitted = true;
     clearTimeout(this.timer);
     this.timer = null;
-    this.noteTime();
-    this.form.elements.csrfmiddlewaretoken.value = csrfToken();
+    this.keepHere();
+    this.send();
   }
 
-  noteTime() {
-    const field = this.form.elements.seconds;
-    if (field) field.value = (this.spent + (Date.now() - this.started) / 1000).toFixed(1);
+  async send() {
+    const answer = await this.post(this.form.action, { whole: true });
+    if (answer?.ok) {
+      forget(this.name);
+      location.assign((await answer.json()).next);
+    } else if (answer && answer.type !== "opaqueredirect" && answer.status < 500) {
+      this.form.elements.csrfmiddlewaretoken.value = csrfToken();
+      this.form.submit(); // refused, with reasons: the key is the same, so the page that says why is all that comes
+    } else {
+      this.say(answer?.type === "opaqueredirect" ? this.dataset.saySignedOut : this.dataset.sayNotSubmitted, { aloud: true });
+      setTimeout(() => this.send(), RETRY_MS);
+    }
   }
 
-  draft() {
+  // ── Under way ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+  post(url, { keepalive = false, whole = false } = {}) {
     this.noteTime();
     const data = new FormData(this.form);
-    for (const name of NOT_DRAFT) data.delete(name);
-    return data;
+    for (const name of whole ? NOT_DRAFT.slice(0, 1) : NOT_DRAFT) data.delete(name);
+    return post(url, data, { keepalive }).catch(() => null);
   }
 
-  saveSoon(delay) {
-    clearTimeout(this.timer);
-    this.timer = setTimeout(() => this.save(), delay);
+  watchTime() {
+    this.spent = Number(this.form.elements.seconds?.value || 0);
+    this.seen = Date.now();
+    for (const sign of SIGNS_OF_LIFE) addEventListener(sign, () => this.noteTime(), { passive: true, capture: true });
+    document.addEventListener("visibilitychange", () => this.noteTime());
   }
 
-  async save() {
-    this.timer = null;
-    let answer;
-    try {
-      answer = await post(this.dataset.draftUrl, this.draft());
-    } catch {
-      answer = null;
-    }
-    if (this.submitted) return;
-    if (answer?.ok) return this.say(this.dataset.saySaved);
-    if (answer?.status === 409) return this.say((await answer.json()).refused, { aloud: true });
-    const signedOut = answer?.type === "opaqueredirect";
-    this.say(signedOut ? this.dataset.saySignedOut : this.dataset.sayUnsaved, { aloud: true });
-    if (!this.timer) this.saveSoon(RETRY_MS);
-  }
-
-  flush() {
-    if (!this.timer || this.submitted) return;
-    clearTimeout(this.timer);
-    this.timer = null;
-    post(this.dataset.draftUrl, this.draft(), { keepalive: true });
+  // The time since the last sign of life counts, but not all of a long absence, and not while the page is out of sight.
+  noteTime() {
+    const now = Date.now();
+    if (!this.away) this.spent += Math.min(now - this.seen, IDLE_MS) / 1000;
+    this.seen = now;
+    this.away = document.hidden;
+    const field = this.form.elements.seconds;
+    if (field) field.value = this.spent.toFixed(1);
   }
 
   async beat() {
@@ -100,18 +209,25 @@ class WorkForm extends HTMLElement {
     this.status.textContent = text;
   }
 
+  // ── Counts ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
   count(area) {
-    const line = document.createElement("p");
+    const line = document.getElementById(`${area.id}_helptext`);
     const limit = Number(area.dataset.limit);
     const number = new Intl.NumberFormat(document.documentElement.lang);
-    line.className = "count";
-    area.after(line);
+    const words = new Intl.Segmenter(document.documentElement.lang, { granularity: "word" });
+    const others = [...this.form.querySelectorAll(`[data-counts-in="${area.name}"]`)];
     const show = () => {
-      const length = [...area.value].length; // characters as the server counts them, not UTF-16 units
-      line.textContent = this.dataset.sayCount.replace("{count}", number.format(length)).replace("{limit}", number.format(limit));
+      const texts = [area, ...others.filter((other) => other.closest("fieldset").checkVisibility())].map((each) => each.value);
+      const length = texts.reduce((sum, text) => sum + [...text].length, 0); // characters as the server counts them
+      const worded = texts.reduce((sum, text) => sum + [...words.segment(text)].filter((word) => word.isWordLike).length, 0);
+      line.textContent = this.dataset.sayCount.replace("{count}", number.format(length))
+        .replace("{limit}", number.format(limit)).replace("{words}", number.format(worded));
       line.toggleAttribute("data-over", length > limit);
     };
-    area.addEventListener("input", show);
+    line.classList.add("count");
+    this.form.addEventListener("input", show);
+    this.form.addEventListener("change", show);
     show();
   }
 }

@@ -9,8 +9,9 @@ from typing import Any
 
 from django.utils import timezone
 
-from annotation.assignment import release_expired
-from annotation.models import ApiToken, Assignment, AssignmentState, ItemKind, Prompt, Ranking
+from annotation.assignment import release_expired, skip
+from annotation.forms import InstructionForm
+from annotation.models import ApiToken, Assignment, AssignmentState, ItemKind, Prompt, Ranking, SkipReason
 from tests.annotation.pages.conftest import SignIn
 from tests.world import World, make_prompt, make_ranking_item, taken
 
@@ -54,7 +55,7 @@ def test_a_draft_fills_the_form_again(world: World, sign_in: SignIn) -> None:
     piece = taken(world.project, world.alice)
     client = sign_in(world.alice)
     sent = {"rank_a": "2", "rating_a": "7", "flag_a_opinion": "na", "note": "half", "client_key": "x", "other": "y"}
-    assert client.post(path_of(piece, "draft/"), sent).json() == {"saved": True}
+    assert client.post(path_of(piece, "draft/"), sent).json()["saved"] is True
     piece.refresh_from_db()
     assert piece.draft == {"rank_a": "2", "rating_a": "7", "flag_a_opinion": "na", "note": "half"}
     page = client.get(path_of(piece)).content.decode()
@@ -103,6 +104,94 @@ def test_a_submit_that_comes_too_late_is_told_so(world: World, sign_in: SignIn) 
     answer = sign_in(world.alice).post(path_of(piece, "submit/"), ranks(a=1, b=2))
     assert answer.status_code == 422
     assert "Your work is kept" in answer.content.decode()
+
+
+def test_what_came_too_late_is_in_the_form_again_and_counts_once_a_place_is_free(
+    world: World, sign_in: SignIn
+) -> None:
+    make_ranking_item(world.project, texts=("one", "two"))
+    piece = taken(world.project, world.alice)
+    Assignment.objects.update(lease_expires_at=timezone.now() - timedelta(minutes=1))
+    release_expired()
+    other = taken(world.project, world.bob)
+    client = sign_in(world.alice)
+    sent = ranks(a=2, b=1) | {"note": "late", "rating_a": "3", "flag_b_opinion": "no"}
+    client.post(path_of(piece, "submit/"), sent)
+    page = client.get(path_of(piece)).content.decode()
+    assert "others had done the piece" in page
+    for name, value in (("rank_a", "2"), ("rank_b", "1"), ("rating_a", "3"), ("flag_b_opinion", "no")):
+        assert f'name="{name}" value="{value}" checked' in page
+    assert "late</textarea>" in page
+    skip(other, reason=SkipReason.OTHER)
+    client.post(path_of(piece, "submit/"), sent)
+    assert Ranking.objects.get().annotator == world.alice
+
+
+def test_a_late_instruction_of_several_turns_is_taken_apart_again(world: World, sign_in: SignIn) -> None:
+    type(world.project).objects.update(instructions_wanted=1)
+    world.project.refresh_from_db()
+    piece = taken(world.project, world.alice, ItemKind.INSTRUCTION)
+    sent = {
+        "kind": "plain", "use_case": "chat", "language": "en", "system": "Be brief.",
+        "turn_1": "Hi.", "reply_1": "Hello.", "text": "Who are you?",
+    }  # fmt: skip
+    client = sign_in(world.alice)
+    client.post(path_of(piece, "submit/"), sent | {"client_key": str(uuid.uuid4())})
+    prompt = Prompt.objects.get()
+    assert [(turn["role"], turn["content"]) for turn in prompt.messages] == [
+        ("system", "Be brief."), ("user", "Hi."), ("assistant", "Hello."), ("user", "Who are you?"),
+    ]  # fmt: skip
+    assert InstructionForm(piece, record=prompt).initial == sent
+
+
+def test_a_few_shot_instruction_is_taken_apart_again(world: World, sign_in: SignIn) -> None:
+    type(world.project).objects.update(instructions_wanted=1)
+    world.project.refresh_from_db()
+    piece = taken(world.project, world.alice, ItemKind.INSTRUCTION)
+    pairs = {f"{name}_{number}": f"{name} {number}" for number in (1, 2, 3, 4) for name in ("example", "answer")}
+    sent = {"kind": "few_shot", "use_case": "other", "language": "en", "text": "Do so.\n\nAlways.", "query": "?", **pairs}
+    sign_in(world.alice).post(path_of(piece, "submit/"), sent | {"client_key": str(uuid.uuid4())})
+    prompt = Prompt.objects.get()
+    assert len(prompt.messages) == 9
+    assert InstructionForm(piece, record=prompt).initial == sent
+
+
+def test_a_script_that_submits_is_told_where_to_go_on(world: World, sign_in: SignIn) -> None:
+    make_ranking_item(world.project, texts=("one", "two"))
+    piece = taken(world.project, world.alice)
+    answer = sign_in(world.alice).post(
+        path_of(piece, "submit/"), ranks(a=1, b=2), headers={"accept": "application/json"}
+    )
+    assert answer.json() == {"next": "/projects/capitals/work/?nothing"}
+
+
+def test_a_submitted_ranking_is_changed_until_it_is_reviewed(world: World, sign_in: SignIn) -> None:
+    make_ranking_item(world.project, texts=("one", "two"))
+    piece = taken(world.project, world.alice)
+    client = sign_in(world.alice)
+    assert client.get(path_of(piece, "edit/")).status_code == 404
+    client.post(path_of(piece, "submit/"), ranks(a=1, b=2) | {"rating_b": "4"})
+    page = client.get(path_of(piece, "edit/")).content.decode()
+    assert re.search(r'name="rank_b" value="2" checked', page)
+    assert re.search(r'name="rating_b" value="4" checked', page)
+    client.post(path_of(piece, "edit/"), ranks(a=2, b=1))
+    assert Ranking.objects.get().groups == [[piece.shown[1]], [piece.shown[0]]]
+    Ranking.objects.update(review="accepted")
+    assert client.get(path_of(piece, "edit/"))["Location"] == path_of(piece)
+    assert client.post(path_of(piece, "edit/"), ranks(a=1, b=2)).status_code == 422
+    assert "reviewed" in client.get(path_of(piece)).content.decode()
+
+
+def test_a_skip_is_undone_from_the_next_page(world: World, sign_in: SignIn) -> None:
+    make_ranking_item(world.project, texts=("one", "two"))
+    piece = taken(world.project, world.alice)
+    client = sign_in(world.alice)
+    page = client.post(path_of(piece, "skip/"), {"reason": "broken"}, follow=True).content.decode()
+    assert f'action="{path_of(piece, "skip/undo/")}"' in page
+    assert client.post(path_of(piece, "skip/undo/"))["Location"] == path_of(piece)
+    client.post(path_of(piece, "skip/"), {"reason": "broken"})
+    taken(world.project, world.bob)
+    assert "can&#x27;t come back" in client.post(path_of(piece, "skip/undo/"), follow=True).content.decode()
 
 
 def test_one_kind_of_work_is_followed_by_the_same_kind(world: World, sign_in: SignIn) -> None:
@@ -189,3 +278,37 @@ def test_a_token_is_shown_once_and_can_be_revoked(world: World, sign_in: SignIn)
     assert sign_in(world.bob).post(f"/account/tokens/{token.pk}/revoke/").status_code == 404
     client.post(f"/account/tokens/{token.pk}/revoke/")
     assert ApiToken.objects.matching(secret[1]) is None
+
+
+def test_near_repeats_and_personal_data_are_pointed_out_while_writing_and_nothing_is_refused(
+    world: World, sign_in: SignIn
+) -> None:
+    type(world.project).objects.update(instructions_wanted=9)
+    world.project.refresh_from_db()
+    make_prompt(world.project, "Name five rivers of Europe and where each one ends.")
+    piece = taken(world.project, world.alice, ItemKind.INSTRUCTION)
+    client = sign_in(world.alice)
+    sent = {
+        "kind": "plain", "use_case": "chat", "language": "en", "turn_1": "I am on +49 30 901820.", "reply_1": "Thanks.",
+        "text": "Name five rivers of Europe, and where each ends.",
+    }  # fmt: skip
+    [phone] = client.post(path_of(piece, "draft/"), sent).json()["pointed_out"]
+    assert "phone number: +49 30 901820" in phone
+    [near] = client.post(path_of(piece, "draft/"), sent | {"turn_1": "", "reply_1": ""}).json()["pointed_out"]
+    assert "Name five rivers of Europe and where each one ends." in near
+    assert "much like this one" in client.get(path_of(piece)).content.decode()
+    client.post(path_of(piece, "submit/"), sent | {"client_key": str(uuid.uuid4())})
+    assert Prompt.objects.get(author=world.alice).text == sent["text"]
+    assert "much like" not in client.get(path_of(piece, "edit/")).content.decode()
+
+
+def test_the_preview_is_the_text_as_it_is_shown_made_safe(world: World, sign_in: SignIn) -> None:
+    type(world.project).objects.update(demonstrations_per_prompt=1)
+    world.project.refresh_from_db()
+    make_prompt(world.project)
+    piece = taken(world.project, world.alice, ItemKind.DEMONSTRATION)
+    sent = {"text": "**Paris** <script>alert(1)</script>"}
+    shown = sign_in(world.alice).post(path_of(piece, "preview/"), sent).content.decode()
+    assert "<strong>Paris</strong>" in shown
+    assert "<script>" not in shown
+    assert sign_in(world.bob).post(path_of(piece, "preview/"), sent).status_code == 404

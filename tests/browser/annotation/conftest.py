@@ -51,6 +51,7 @@ def sign_in(browser: Browser, live_server: LiveServer) -> Iterator[SignIn]:
         contexts.append(context)
         return page
 
+    open_page.complaints = complaints  # type: ignore[attr-defined]
     yield open_page
     for context in contexts:
         context.close()
