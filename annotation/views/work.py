@@ -202,8 +202,7 @@ def hand_in(assignment: Assignment, form: AssignmentForm, *, edit: bool = False)
     elif isinstance(form, RankingForm):
         collection.submit_ranking(
             assignment, client_key=key, groups=form.groups(), ratings=form.ratings(), flags=form.flags(),
-from annotation import blinding, collection, editing, rendering, shortcuts
-from annotation.drafts import version_of
+            acceptable=form.acceptable(), note=values["note"], seconds=spent, edit=edit,
         )  # fmt: skip
 
 
