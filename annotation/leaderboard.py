@@ -101,7 +101,7 @@ def _written(project: Project) -> dict[int, Written]:
 def _duels(judgements: Iterable[Judgement], written: Mapping[int, Written]) -> Iterator[Duel]:
     """The pairs of outputs of two generators; an output that is gone is in none."""
     for each in judgements:
-        ranks = {completion: rank for completion, rank in each.ranks().items() if completion in written}
+        ranks = {completion: rank for completion, rank in each.ranks_with_twins().items() if completion in written}
         for a, b in combinations(ranks, 2):
             if written[a].generator != written[b].generator:
                 yield each.prompt, written[a], written[b], (ranks[a] < ranks[b]) - (ranks[a] > ranks[b])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import NamedTuple
 
@@ -21,10 +21,16 @@ class Judgement(NamedTuple):
     use_case: str = ""
     day: date | None = None
     seconds: float | None = None
+    twins: Mapping[str, int] = {}
 
     def ranks(self) -> dict[int, int]:
         """Completion → rank from 1; tied completions share one."""
         return {completion: rank for rank, group in enumerate(self.groups, start=1) for completion in group}
+
+    def ranks_with_twins(self) -> dict[int, int]:
+        """The same with the completions that were not shown because their text was: each takes its twin's rank."""
+        ranks = self.ranks()
+        return ranks | {int(twin): ranks[shown] for twin, shown in self.twins.items()}
 
     def places(self) -> dict[int, float]:
         """Completion → its place from 0 (best) to 1 (worst), so that sets of any size have one scale.
@@ -54,10 +60,18 @@ def judgements_of(project: Project) -> list[Judgement]:
         counted.exclude(prompt__review=ReviewState.REJECTED)
         .order_by("pk")
         .values_list(
-            "prompt_id", "annotator_id", "origin", "groups", "shown", "prompt__use_case", "created_at", "seconds"
+            "prompt_id",
+            "annotator_id",
+            "origin",
+            "groups",
+            "shown",
+            "prompt__use_case",
+            "created_at",
+            "seconds",
+            "twins",
         )
     )
     return [
-        Judgement(prompt, origin.get("annotator") or person, groups, shown, use_case, at.date(), seconds)
-        for prompt, person, origin, groups, shown, use_case, at, seconds in rows.iterator()
+        Judgement(prompt, origin.get("annotator") or person, groups, shown, use_case, at.date(), seconds, twins)
+        for prompt, person, origin, groups, shown, use_case, at, seconds, twins in rows.iterator()
     ]

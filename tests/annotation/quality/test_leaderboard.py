@@ -164,6 +164,16 @@ def test_generators_never_ranked_together_stand_on_boards_of_their_own() -> None
     assert [sorted(place.generator for place in board.places) for board in found] == [[0, 1], [2, 3]]
 
 
+def test_an_output_that_another_of_the_same_text_stood_for_won_and_lost_with_it() -> None:
+    written = {number: Written(number, (3.0, 0.0, 0.0, 0.0)) for number in range(3)}
+    (alone,) = boards([Judgement(prompt, 1, [[0], [1]]) for prompt in range(9)], written)
+    (board,) = boards([Judgement(prompt, 1, [[0], [1]], twins={"2": 0}) for prompt in range(9)], written)
+    assert (alone.duels, board.duels) == (9, 27)
+    share = {place.generator: place.share.value for place in board.places}
+    assert share[2] == pytest.approx(share[0])
+    assert share[1] < share[2]
+
+
 def test_form_is_what_pleases_whatever_it_says() -> None:
     assert form_of("a" * 7) == (3.0, 0.0, 0.0, 0.0)
     assert form_of("# Title\n\n1. one\n2. **two**")[1:] == (1.0, 1.0, 1.0)
