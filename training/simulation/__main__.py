@@ -62,6 +62,7 @@ def tables(reports: Sequence[Report]) -> list[str]:
             for report in reports
         ),
     )  # fmt: skip
+    lines += [f"Round {number} of all studies: {_pooled_accuracy(reports, number)}." for number in _numbers(reports)]
     if later := later_over_first(reports):
         gain = _interval(later, sign="+")
         lines.append(f"PPO of the last round less PPO of the first, prompts of all studies pooled: {gain}.")
@@ -78,6 +79,21 @@ def later_over_first(reports: Sequence[Report]) -> dict[str, Any] | None:
                 golds = enumerate(entry["gold_by_prompt"]["ppo"])  # in the order of the prompts, the same in each round
                 pooled.update({f"{report['seed']} {number}": [gold] for number, gold in golds})
     return paired_gain(first, last, seed=0).as_json() if first else None
+
+
+def _numbers(reports: Sequence[Report]) -> list[int]:
+    return sorted({entry["round"] for report in reports for entry in report["rounds"]})
+
+
+def _pooled_accuracy(reports: Sequence[Report], number: int) -> str:
+    """What gold and reward model reach on the held-out pairs of all studies together."""
+    entries = [entry for report in reports for entry in report["rounds"] if entry["round"] == number]
+    pairs = sum(entry["held_out_pairs"] for entry in entries)
+    gold, reward = (
+        sum(entry[name] * entry["held_out_pairs"] for entry in entries) / pairs
+        for name in ("gold_accuracy", "reward_accuracy")
+    )
+    return f"{pairs} held-out pairs, gold {gold:.3f}, reward model {reward:.3f}, {gold - reward:.3f} below"
 
 
 def _other_roads(found: dict[str, dict[str, float]]) -> list[str]:

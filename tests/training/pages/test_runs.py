@@ -6,8 +6,11 @@ import pytest
 from django.test import Client
 
 from tests.training.pages.scene import Scene, write_metrics
+from training.algorithms.presets import resolve
 from training.models import Stage, TrainingRun
 from training.templatetags.training_pages import duration
+
+STARTER_RATE = resolve("sft", preset="starter").learning_rate  # type: ignore[attr-defined]
 
 
 def page_of(client: Client, run: TrainingRun) -> str:
@@ -23,7 +26,7 @@ def test_a_run_shows_its_settings_its_command_and_the_end_of_its_log(scene: Scen
     page = page_of(rosa, run)
     assert "python -m training.algorithms sft" in page
     assert "--base someone/starter" in page
-    assert "<strong>0.0003</strong>" in page  # the preset's learning rate, which is not the paper's
+    assert f"<strong>{STARTER_RATE}</strong>" in page  # the preset's, which is not the paper's
     assert "Peak learning rate of AdamW." in page
     assert "line 99" in page
     assert "line 39" not in page

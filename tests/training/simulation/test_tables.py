@@ -64,6 +64,12 @@ def test_what_the_reward_model_falls_short_of_is_the_gold_and_not_certainty() ->
     assert any("| 0.810 | 0.750 | 0.060 | 0.890 |" in line for line in tables([report(0, entry(1, ppo=[0.8, 0.8]))]))
 
 
+def test_accuracies_are_pooled_by_pairs_and_not_by_studies() -> None:
+    small = entry(1, ppo=[0.8, 0.8]) | {"held_out_pairs": 500, "reward_accuracy": 0.65}
+    found = tables([report(0, entry(1, ppo=[0.8, 0.8])), report(1, small)])
+    assert "Round 1 of all studies: 2500 held-out pairs, gold 0.810, reward model 0.730, 0.080 below." in found
+
+
 def test_rounds_are_compared_prompt_by_prompt_over_all_studies() -> None:
     rose = report(0, entry(1, ppo=[0.2, 0.8]), entry(2, ppo=[0.3, 0.9]))
     fell = report(1, entry(1, ppo=[0.5, 0.5]), entry(2, ppo=[0.4, 0.4]))
