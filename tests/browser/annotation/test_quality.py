@@ -1,4 +1,4 @@
-"""Quality, review and the audit log in a real browser: no fault that axe finds, none wider than a phone, by keyboard."""
+"""Quality, review and the audit log in a real browser: no fault that axe finds, no wider than a phone, by keyboard."""
 
 from __future__ import annotations
 
