@@ -1,16 +1,19 @@
-"""The site admin's view: people, projects and members to change; texts and work to look at."""
+"""The site admin's view: people, projects and members to change; texts and work to look at. Changes are logged."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from django.contrib import admin
+from django.contrib.admin.models import LogEntry
 from django.contrib.auth.admin import UserAdmin
 from django.http import HttpRequest
 
+from annotation import audit
 from annotation.models import (
     ApiToken,
     Assignment,
+    AuditEntry,
     Completion,
     Demonstration,
     Generator,
@@ -20,14 +23,40 @@ from annotation.models import (
     Project,
     Prompt,
     Ranking,
+    Review,
     User,
 )
 
 if TYPE_CHECKING:
     ModelAdmin = admin.ModelAdmin[Any]
     TabularInline = admin.TabularInline[Any, Project]
+    PeopleAdmin = UserAdmin[User]
 else:
-    ModelAdmin, TabularInline = admin.ModelAdmin, admin.TabularInline
+    ModelAdmin, TabularInline, PeopleAdmin = admin.ModelAdmin, admin.TabularInline, UserAdmin
+
+
+class Logged(ModelAdmin):
+    """Whatever is changed here stands in the audit log too."""
+
+    def log_addition(self, request: HttpRequest, obj: Any, message: Any) -> LogEntry:
+        self.record(request, obj, "added", message)
+        return super().log_addition(request, obj, message)
+
+    def log_change(self, request: HttpRequest, obj: Any, message: Any) -> LogEntry:
+        self.record(request, obj, "changed", message)
+        return super().log_change(request, obj, message)
+
+    def log_deletions(self, request: HttpRequest, queryset: Any) -> Any:
+        for obj in queryset:
+            self.record(request, obj, "deleted", "")
+        return super().log_deletions(request, queryset)
+
+    def record(self, request: HttpRequest, obj: Any, how: str, message: Any) -> None:
+        project = obj if isinstance(obj, Project) else None
+        audit.record(
+            audit.Action.ADMINISTERED, actor=cast(User, request.user), project=project,
+            how=how, model=obj._meta.model_name, id=obj.pk, name=str(obj), fields=message,
+        )  # fmt: skip
 
 
 class LookOnly(ModelAdmin):
@@ -65,7 +94,7 @@ class GuidelinesInline(TabularInline):
 
 
 @admin.register(Project)
-class ProjectAdmin(ModelAdmin):
+class ProjectAdmin(Logged):
     list_display = ("name", "slug", "k", "overlap", "created_at", "archived_at")
     search_fields = ("name", "slug")
     prepopulated_fields = {"slug": ("name",)}
@@ -120,7 +149,7 @@ class AssignmentAdmin(LookOnly):
 
 
 @admin.register(ApiToken)
-class ApiTokenAdmin(ModelAdmin):
+class ApiTokenAdmin(Logged):
     """Tokens can be taken away here, never made or read."""
 
     list_display = ("name", "user", "created_at", "expires_at")
@@ -133,4 +162,19 @@ class ApiTokenAdmin(ModelAdmin):
         return False
 
 
-admin.site.register(User, UserAdmin)
+@admin.register(Review)
+class ReviewAdmin(LookOnly):
+    list_display = ("project", "state", "previous", "reason", "reviewer", "created_at")
+    list_filter = ("project", "state")
+    list_select_related = ("project", "reviewer")
+
+
+@admin.register(AuditEntry)
+class AuditEntryAdmin(LookOnly):
+    list_display = ("at", "actor_id", "project_id", "action", "details")
+    list_filter = ("action",)
+
+
+@admin.register(User)
+class PersonAdmin(Logged, PeopleAdmin):
+    """People and their passwords."""

@@ -350,8 +350,8 @@ class ImportForm(PageForm):
 class WhatIfForm(PageForm):
     """What to leave out of the figures of quality. Read from the address, so that a view of it can be shared."""
 
-    since = forms.DateField(label=gettext_lazy("From"), required=False, widget=forms.DateInput({"type": "date"}))
-    until = forms.DateField(label=gettext_lazy("Until"), required=False, widget=forms.DateInput({"type": "date"}))
+    since = forms.DateField(label=gettext_lazy("First day"), required=False, widget=forms.DateInput({"type": "date"}))
+    until = forms.DateField(label=gettext_lazy("Last day"), required=False, widget=forms.DateInput({"type": "date"}))
 
     def __init__(self, data: Any, *, names: Mapping[Who, str]) -> None:
         super().__init__(data)

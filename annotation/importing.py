@@ -12,12 +12,13 @@ from typing import IO, NamedTuple
 from django.db import connection, transaction
 from django.utils.translation import gettext as _
 
-from annotation import formats
+from annotation import audit, formats
 from annotation.adding import batched
 from annotation.import_rows import PARSERS, ImportedRow
 from annotation.import_writers import Writer
 from annotation.models import Project, User
 from annotation.refusals import Refused
+from annotation.wording import storable
 
 KINDS = tuple(PARSERS)
 BATCH = 500
@@ -66,6 +67,11 @@ def import_rows(
     if report.bad and not keep_good:
         transaction.set_rollback(True)
         report.rows = report.repeats = 0
+    else:
+        audit.record(
+            audit.Action.IMPORTED, actor=user, project=project,
+            kind=kind, file=storable(name or file.name)[:200], rows=report.rows, repeats=report.repeats, bad=report.bad,
+        )  # fmt: skip
     return report
 
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from annotation.views import data, held, home, members, preferences, quality, review, tokens, work
+from annotation.views import audit, data, held, home, members, preferences, quality, review, tokens, work
 
 urlpatterns = [
     path("", home.home, name="home"),
@@ -23,6 +23,7 @@ urlpatterns = [
     path("projects/<slug:slug>/quality/", quality.quality, name="quality"),
     path("projects/<slug:slug>/review/", review.review, name="review"),
     path("projects/<slug:slug>/review/<uuid:batch>/undo/", review.undo, name="review-undo"),
+    path("projects/<slug:slug>/audit/", audit.log, name="audit"),
     path("projects/<slug:slug>/leaderboard/", quality.leaderboard, name="leaderboard"),
     path("assignments/<int:pk>/", work.assignment, name="assignment"),
     path("assignments/<int:pk>/submit/", work.submit, name="assignment-submit"),

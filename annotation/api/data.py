@@ -11,7 +11,7 @@ from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from annotation import access, exporting, importing
+from annotation import access, audit, exporting, importing
 from annotation.api.base import Endpoint, checked
 from annotation.api.serializers import ImportReportSerializer, UploadSerializer
 from annotation.models import Role
@@ -60,6 +60,7 @@ class Export(Endpoint):
         project = access.project_for(self.user, slug, Role.RESEARCHER)
         if kind not in exporting.KINDS or form not in exporting.FORMATS:
             raise Http404
+        audit.record(audit.Action.EXPORTED, actor=self.user, project=project, kind=kind, format=form)
         response = StreamingHttpResponse(exporting.stream(project, kind, form), content_type=exporting.FORMATS[form])
         response["Content-Disposition"] = f'attachment; filename="{project.slug}-{kind}.{form}"'
         return response

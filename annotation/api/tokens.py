@@ -12,6 +12,7 @@ from rest_framework.exceptions import PermissionDenied
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from annotation import audit
 from annotation.api.base import Endpoint, checked
 from annotation.api.serializers import IssuedSerializer, IssueSerializer, TokenSerializer
 from annotation.models import ApiToken
@@ -33,6 +34,7 @@ class TokenList(Endpoint, generics.ListAPIView[ApiToken]):
             raise PermissionDenied(_("A token can't make tokens. Sign in, and make it under Account → Tokens."))
         sent = checked(IssueSerializer, request)
         token, secret = ApiToken.issue(self.user, name=sent["name"], lifetime=timedelta(days=sent["days"]))
+        audit.record(audit.Action.TOKEN_MADE, actor=self.user, name=token.name)
         return Response(TokenSerializer(token).data | {"token": secret}, status.HTTP_201_CREATED)
 
 
@@ -44,3 +46,7 @@ class TokenDetail(Endpoint, generics.DestroyAPIView[ApiToken]):
 
     def get_queryset(self) -> QuerySet[ApiToken]:
         return ApiToken.objects.filter(user=self.user)
+
+    def perform_destroy(self, instance: ApiToken) -> None:
+        super().perform_destroy(instance)
+        audit.record(audit.Action.TOKEN_REVOKED, actor=self.user, name=instance.name)

@@ -6,7 +6,7 @@ from django.http import Http404, HttpResponse, HttpResponseBase, StreamingHttpRe
 from django.shortcuts import render
 from django.utils.translation import gettext_lazy as _
 
-from annotation import exporting, importing
+from annotation import audit, exporting, importing
 from annotation.forms import KIND_LABELS, ImportForm
 from annotation.models import Project, Role
 from annotation.progress import progress
@@ -47,8 +47,10 @@ def export(request: SignedInRequest, project: Project) -> HttpResponse:
 
 @project_page("GET", roles=(Role.RESEARCHER,))
 def export_file(request: SignedInRequest, project: Project, kind: str, form: str) -> HttpResponseBase:
+    """Changes nothing; that somebody took the data away is noted all the same."""
     if kind not in exporting.KINDS or form not in exporting.FORMATS:
         raise Http404(f"No export of {kind!r} as {form!r}.")
+    audit.record(audit.Action.EXPORTED, actor=request.user, project=project, kind=kind, format=form)
     response = StreamingHttpResponse(exporting.stream(project, kind, form), content_type=exporting.FORMATS[form])
     response["Content-Disposition"] = f'attachment; filename="{project.slug}-{kind}.{form}"'
     return response

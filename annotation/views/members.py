@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from django.contrib import messages
+from django.db import transaction
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
 
+from annotation import audit
 from annotation.forms import MemberForm
 from annotation.models import Membership, Project, Role
 from annotation.views.decorators import SignedInRequest, project_page
@@ -16,9 +18,12 @@ from annotation.views.decorators import SignedInRequest, project_page
 def members(request: SignedInRequest, project: Project) -> HttpResponse:
     form = MemberForm(request.POST if request.method == "POST" else None)
     if form.is_valid():
-        member, created = Membership.objects.get_or_create(
-            project=project, user=form.cleaned_data["username"], role=form.cleaned_data["role"]
-        )
+        with transaction.atomic():
+            member, created = Membership.objects.get_or_create(
+                project=project, user=form.cleaned_data["username"], role=form.cleaned_data["role"]
+            )
+            if created:
+                record(audit.Action.MEMBER_ADDED, request, member)
         said = _("%(person)s is now %(role)s.") if created else _("%(person)s was %(role)s already.")
         messages.success(request, said % {"person": member.user, "role": member.get_role_display()})
         return redirect("members", project.slug)
@@ -34,7 +39,13 @@ def remove(request: SignedInRequest, project: Project, pk: int) -> HttpResponse:
     if member.role == Role.ADMIN and not admins.exclude(pk=member.pk).exists():
         messages.error(request, _("%s is the only admin left. Add another one first.") % member.user)
     else:
-        member.delete()
+        with transaction.atomic():
+            record(audit.Action.MEMBER_REMOVED, request, member)
+            member.delete()
         said = _("%(person)s is no longer %(role)s.")
         messages.success(request, said % {"person": member.user, "role": member.get_role_display()})
     return redirect("members", project.slug)
+
+
+def record(action: audit.Action, request: SignedInRequest, member: Membership) -> None:
+    audit.record(action, actor=request.user, project=member.project, person=member.user_id, role=member.role)

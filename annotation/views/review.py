@@ -132,13 +132,20 @@ def pieces_of(reviewer: User, kind: WorkKind, page: Page[Any]) -> list[dict[str,
             "record": row,
             "id": str(row.pk),
             "prompt": row if kind == WorkKind.PROMPT else row.prompt,
-            "author": getattr(row, reviewing.AUTHOR[kind]),
+            "author": author_of(kind, row),
             "is_own": getattr(row, f"{reviewing.AUTHOR[kind]}_id") == reviewer.pk,
             "reason": why.get(row.pk, ""),
             "groups": [[texts.get(pk, "") for pk in group] for group in getattr(row, "groups", [])],
         }
         for row in rows
     ]
+
+
+def author_of(kind: WorkKind, row: Any) -> str:
+    """Who did it: a user name, the name that a file gave, or neither."""
+    person = getattr(row, reviewing.AUTHOR[kind])
+    said: str = getattr(row, "origin", {}).get("annotator") or ""
+    return person.get_username() if person else said or _("imported")
 
 
 def ranked_texts(rankings: list[Any]) -> dict[int, str]:

@@ -9,6 +9,7 @@ from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
 
+from annotation import audit
 from annotation.forms import TokenForm
 from annotation.models import ApiToken
 from annotation.views.decorators import SignedInRequest, page
@@ -21,6 +22,7 @@ def tokens(request: SignedInRequest) -> HttpResponse:
     if form.is_valid():
         lifetime = timedelta(days=form.cleaned_data["days"])
         _token, secret = ApiToken.issue(request.user, name=form.cleaned_data["name"], lifetime=lifetime)
+        audit.record(audit.Action.TOKEN_MADE, actor=request.user, name=form.cleaned_data["name"])
         form = TokenForm()
     context = {"form": form, "secret": secret, "tokens": ApiToken.objects.filter(user=request.user)}
     response = render(request, "account/tokens.html", context)
@@ -32,5 +34,6 @@ def tokens(request: SignedInRequest) -> HttpResponse:
 def revoke(request: SignedInRequest, pk: int) -> HttpResponse:
     token = get_object_or_404(ApiToken, pk=pk, user=request.user)
     token.delete()
+    audit.record(audit.Action.TOKEN_REVOKED, actor=request.user, name=token.name)
     messages.success(request, _("The token “%s” no longer works.") % token.name)
     return redirect("tokens")

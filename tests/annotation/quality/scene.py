@@ -14,9 +14,10 @@ from tests.world import World, make_generator, make_prompt
 
 def make_duel(world: World, prompt: Prompt, *, names: tuple[str, ...] = ("one", "two"), overlap: int = 1) -> Item:
     """A piece of ranking work over one output of each generator."""
+    texts = [f"Output {number}. " * (len(names) - number) for number in range(len(names))]
     outputs = [
-        add_completions(make_generator(world.project, name), [NewCompletion(prompt.pk, f"Output {number}. " * (3 - number), {}, 0)])[0].pk
-        for number, name in enumerate(names)
+        add_completions(make_generator(world.project, name), [NewCompletion(prompt.pk, text, {}, 0)])[0].pk
+        for name, text in zip(names, texts, strict=True)
     ]
     return add_ranking_items(world.project, [RankingSet(prompt, outputs)], overlap=overlap)[0]
 
