@@ -21,6 +21,7 @@ MAY_OPEN = {
     f"{PROJECT}export/": {"rosa", "ada"},
     f"{PROJECT}export/rankings.jsonl": {"rosa", "ada"},
     f"{PROJECT}import/": {"ada"},
+    f"{PROJECT}held/": {"ada"},
     f"{PROJECT}members/": {"ada"},
 }
 WRITES = re.compile(r"^\s*(insert|update|delete|with)\b", re.IGNORECASE)
@@ -56,7 +57,7 @@ def test_looking_changes_nothing(world: World, sign_in: SignIn) -> None:
     piece = taken(world.project, world.alice, ItemKind.RANKING)
     looks = {
         world.alice: ["/", PROJECT, f"{PROJECT}work/", "/account/tokens/", f"/assignments/{piece.pk}/"],
-        world.ada: [PROJECT, f"{PROJECT}export/", f"{PROJECT}import/", f"{PROJECT}members/"],
+        world.ada: [PROJECT, f"{PROJECT}export/", f"{PROJECT}import/", f"{PROJECT}held/", f"{PROJECT}members/"],
     }
     for person, paths in looks.items():
         client = sign_in(person)
