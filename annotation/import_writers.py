@@ -145,7 +145,9 @@ def _ranking(prompt: Prompt, row: ImportedRow, ids: Sequence[int]) -> Ranking:
 def _identity(project: Project, ranking: Ranking) -> tuple[object, ...]:
     """What makes an imported ranking the same as one that is there."""
     who = ranking.origin.get("annotator") or pseudonym(project, ranking.annotator_id)
-    return ranking.prompt_id, repr(ranking.groups), tuple(ranking.shown), who, ranking.note, ranking.seconds
+    order = (*ranking.shown, *map(int, ranking.twins))
+    ranks = ranking.ranks_with_twins()
+    return ranking.prompt_id, order, tuple(ranks[each] for each in order), who, ranking.note, ranking.seconds
 
 
 def _found(wanted: ImportedPrompt, known: dict[str, list[Prompt]]) -> Prompt:

@@ -59,8 +59,8 @@ def as_mathml(latex: str, *, apart: bool = False) -> str | None:
 
 def _unknown(part: Element) -> bool:
     """A command that the converter has left as it was; its texts are entities, which are to be written only once."""
-    part.text = unescape(part.text) if part.text else part.text
-    return bool(part.text) and part.text[0] == "\\" and len(part.text) > 1
+    part.text = text = unescape(part.text or "")
+    return text.startswith("\\") and len(text) > 1
 
 
 def _in_line(state: StateInline, silent: bool) -> bool:  # noqa: FBT001 (the parser's signature)

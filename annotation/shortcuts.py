@@ -25,7 +25,7 @@ LABELS = {
     "flags": gettext_lazy("open or close its flags"),
     "note": gettext_lazy("write a note (Esc comes back)"),
     "compare": gettext_lazy("show the differences to another output"),
-    "plain": gettext_lazy("plain text or Markdown"),
+    "plain": gettext_lazy("Markdown, or the text as written"),
     "help": gettext_lazy("show this"),
 }
 NAMED = ("ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown", "Home", "End", "PageUp", "PageDown", "Backspace", "Delete")

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from django.db.models import QuerySet
 from django.http import Http404, HttpResponseBase, StreamingHttpResponse
+from django.shortcuts import get_object_or_404
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import generics
 from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.parsers import MultiPartParser
 from rest_framework.renderers import BaseRenderer
@@ -12,9 +15,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from annotation import access, audit, exporting, importing
+from annotation.adding import allow
 from annotation.api.base import Endpoint, checked
-from annotation.api.serializers import ImportReportSerializer, UploadSerializer
-from annotation.models import Role
+from annotation.api.serializers import HeldSerializer, ImportReportSerializer, UploadSerializer
+from annotation.models import Completion, Role
 
 
 class Import(Endpoint):
@@ -33,6 +37,28 @@ class Import(Endpoint):
         sent = checked(UploadSerializer, request)
         report = importing.import_rows(project, kind, sent["file"], user=self.user, keep_good=sent["keep_good"])
         return Response(ImportReportSerializer(report).data)
+
+
+class Held(Endpoint, generics.ListAPIView[Completion]):
+    """The outputs that nobody ranks because they say who wrote them."""
+
+    serializer_class = HeldSerializer
+    queryset = Completion.objects.none()
+
+    def get_queryset(self) -> QuerySet[Completion]:
+        project = access.project_for(self.user, self.kwargs["slug"], Role.ADMIN)
+        return Completion.objects.held().filter(prompt__project=project).select_related("generator").order_by("pk")
+
+
+class Allow(Endpoint):
+    @extend_schema(request=None, responses=HeldSerializer)
+    def post(self, request: Request, slug: str, pk: int) -> Response:
+        """Have an output ranked although it says who wrote it."""
+        project = access.project_for(self.user, slug, Role.ADMIN)
+        completion = get_object_or_404(Completion, pk=pk, prompt__project=project)
+        allow(completion, by=self.user)
+        completion.refresh_from_db()
+        return Response(HeldSerializer(completion).data)
 
 
 class AnyMediaType(DefaultContentNegotiation):

@@ -6,7 +6,17 @@ from typing import Any
 
 from rest_framework import serializers
 
-from annotation.models import ApiToken, AssignmentState, ItemKind, Project, PromptKind, Role, SkipReason, UseCase
+from annotation.models import (
+    ApiToken,
+    AssignmentState,
+    Completion,
+    ItemKind,
+    Project,
+    PromptKind,
+    Role,
+    SkipReason,
+    UseCase,
+)
 from annotation.models.projects import MAX_K
 
 
@@ -183,6 +193,17 @@ class IssuedSerializer(TokenSerializer):
 
     class Meta(TokenSerializer.Meta):
         fields = (*TokenSerializer.Meta.fields, "token")
+        read_only_fields = fields
+
+
+class HeldSerializer(serializers.ModelSerializer[Completion]):
+    """An output that nobody ranks, and the words with which it says who wrote it."""
+
+    model = serializers.CharField(source="generator.name")
+
+    class Meta:
+        model = Completion
+        fields: tuple[str, ...] = ("id", "prompt", "text", "model", "giveaway", "allowed_at")
         read_only_fields = fields
 
 

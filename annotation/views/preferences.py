@@ -15,11 +15,13 @@ from annotation.views.decorators import SignedInRequest, page, project_page
 
 @page("POST")
 def keys(request: SignedInRequest) -> JsonResponse:
+    """Answers with the keys in force, and with the reason where those sent were refused."""
+    refused = {}
     try:
         shortcuts.keep(request.user, request.POST.dict())
     except Refused as refusal:
-        return JsonResponse({"refused": str(refusal)}, status=409)
-    return JsonResponse(shortcuts.of(request.user))
+        refused = {"refused": str(refusal)}
+    return JsonResponse(shortcuts.of(request.user) | refused)
 
 
 @project_page("POST", roles=(Role.ANNOTATOR,))

@@ -53,9 +53,10 @@ export class Shortcuts {
     } catch {
       answer = null;
     }
-    const content = answer?.ok || answer?.status === 409 ? await answer.json() : {};
-    if (answer?.ok) this.take(content);
-    this.tell(answer?.ok ? this.form.dataset.saySaved : content.refused ?? this.form.dataset.sayUnsaved);
+    if (!answer?.ok) return this.tell(this.form.dataset.sayUnsaved);
+    const content = await answer.json();
+    this.take(content);
+    this.tell(content.refused ?? this.form.dataset.saySaved);
   }
 
   tell(text) {

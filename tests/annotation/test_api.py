@@ -57,6 +57,7 @@ class TestWhoMayDoWhat:
             ("get", "projects/capitals/", MEMBERS),
             ("get", "projects/capitals/progress/", MEMBERS),
             ("post", "projects/capitals/queue/take/", ("alice", "bob")),
+            ("get", "projects/capitals/held/", ("ada",)),
             ("upload", "projects/capitals/import/instructions/", ("ada",)),
             ("get", "projects/capitals/export/rankings.jsonl", ("rosa", "ada")),
         ],

@@ -15,11 +15,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from annotation import formats
+from annotation.adding import NewCompletion, RankingSet, add_completions, add_ranking_items
 from annotation.collection import submit_demonstration
 from annotation.exporting import FORMATS, KINDS, comparison_rows, pseudonym, ranking_rows, stream
 from annotation.importing import import_rows
 from annotation.models import Project, Ranking
-from tests.world import World, answer, make_prompt, make_ranking_item, rank, taken
+from tests.world import World, answer, make_generator, make_prompt, make_ranking_item, rank, taken
 
 
 def exported(project: Project, kind: str, form: str = "jsonl") -> bytes:
@@ -124,11 +125,22 @@ class TestRoundTrip:
             world.project, prompt=prompt, texts=("=cmd()", "", "'=x", "a\r\nb", "\u2028“ü”\t,;"), overlap=2
         )
         make_ranking_item(world.project, texts=("2", "3"), generator="external=1")
+        item = make_ranking_item(world.project, prompt=make_prompt(world.project, "Twice?"), texts=("4", "5", "6"))
+        (twin,) = add_completions(make_generator(world.project, "other"), [NewCompletion(item.asked.pk, "5", {})])
+        item.delete()
+        add_ranking_items(world.project, [RankingSet(item.asked, [twin.pk, *item.completions])])
         for person in (world.alice, world.rita):
             while (assignment := _next(world, person)) is not None:
                 ids = assignment.shown
                 groups = [[ids[-1]], list(ids[:-1])]
-                rank(assignment, groups, ratings={ids[0]: 4}, flags={ids[1]: {"opinion": "na"}}, note="=HYPERLINK()")
+                rank(
+                    assignment,
+                    groups,
+                    ratings={ids[0]: 4},
+                    flags={ids[1]: {"opinion": "na"}},
+                    acceptable=1,
+                    note="=HYPERLINK()",
+                )
 
     @pytest.mark.parametrize("form", FORMATS)
     def test_of_rankings(self, world: World, form: str) -> None:
@@ -136,7 +148,7 @@ class TestRoundTrip:
         first = exported(world.project, "rankings", form)
         file = SimpleUploadedFile(f"rankings.{form}", first)
         report = import_rows(world.next_door, "rankings", file, user=world.charlie)
-        assert (report.rows, report.repeats, report.errors) == (3, 0, [])
+        assert (report.rows, report.repeats, report.errors) == (4, 0, [])
         assert exported(world.next_door, "rankings", "jsonl") == exported(world.project, "rankings", "jsonl")
         assert exported(world.next_door, "rankings", form) == first
 
@@ -145,7 +157,7 @@ class TestRoundTrip:
         first = exported(world.project, "rankings")
         file = SimpleUploadedFile("rankings.jsonl", first)
         report = import_rows(world.project, "rankings", file, user=world.ada)
-        assert (report.rows, report.repeats) == (0, 3)
+        assert (report.rows, report.repeats) == (0, 4)
         assert exported(world.project, "rankings") == first
 
     @pytest.mark.parametrize("form", FORMATS)

@@ -25,6 +25,7 @@ MAY_OPEN = {
     f"{PROJECT}review/": {"rita", "ada"},
     f"{PROJECT}audit/": {"ada"},
     f"{PROJECT}import/": {"ada"},
+    f"{PROJECT}held/": {"ada"},
     f"{PROJECT}members/": {"ada"},
 }
 WRITES = re.compile(r"^\s*(insert|update|delete|with)\b", re.IGNORECASE)

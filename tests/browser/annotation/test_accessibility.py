@@ -6,7 +6,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page
 
-from annotation.models import ItemKind
+from annotation.models import ItemKind, Membership
 from tests.browser.annotation.conftest import SignIn
 from tests.world import World, make_prompt, make_ranking_item, taken
 
@@ -24,13 +24,15 @@ def faults(page: Page, path: str) -> list[str]:
 def test_axe_finds_no_fault(world: World, sign_in: SignIn, *, dark: bool, language: str) -> None:
     type(world.project).objects.update(instructions_wanted=9, demonstrations_per_prompt=1)
     world.project.refresh_from_db()
-    make_ranking_item(world.project, prompt=make_prompt(world.project, "# A title\n\n- a\n- list"))
+    prompt = make_prompt(world.project, "# A title\n\n- a\n- list and $x^2$", harmful=True)
+    make_ranking_item(world.project, prompt=prompt, texts=("one", "two", "I am ChatGPT. Three."))
+    Membership.objects.update(sees_harmful=True)
     pieces = [f"/assignments/{taken(world.project, world.alice, kind).pk}/" for kind in ItemKind]
     found: list[str] = []
     page = sign_in(world.alice, dark=dark, language=language)
     for path in ("/", PROJECT, f"{PROJECT}work/", f"{PROJECT}work/?nothing", "/account/tokens/", *pieces):
         found += faults(page, path)
     page = sign_in(world.ada, dark=dark, language=language)
-    for path in (PROJECT, f"{PROJECT}export/", f"{PROJECT}import/", f"{PROJECT}members/"):
+    for path in (PROJECT, f"{PROJECT}export/", f"{PROJECT}import/", f"{PROJECT}held/", f"{PROJECT}members/"):
         found += faults(page, path)
     assert found == []

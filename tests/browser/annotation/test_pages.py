@@ -43,7 +43,7 @@ def test_no_page_is_wider_than_a_phone(world: World, sign_in: SignIn, language: 
     for path in ("/", PROJECT, f"{PROJECT}work/", "/account/tokens/", "/account/password/change/", *pieces(world)):
         look(page, path)
     page = sign_in(world.ada, width=390, language=language, dark=True)
-    for path in ("/", PROJECT, f"{PROJECT}export/", f"{PROJECT}import/", f"{PROJECT}members/"):
+    for path in ("/", PROJECT, f"{PROJECT}export/", f"{PROJECT}import/", f"{PROJECT}held/", f"{PROJECT}members/"):
         look(page, path)
 
 
