@@ -20,6 +20,7 @@ from annotation.models import (
     Project,
     Prompt,
     Ranking,
+    Terms,
     User,
 )
 
@@ -64,12 +65,18 @@ class GuidelinesInline(TabularInline):
         return False
 
 
+class TermsInline(GuidelinesInline):
+    """The same holds of the terms: a new text is a new version, which everybody is asked to agree to."""
+
+    model = Terms
+
+
 @admin.register(Project)
 class ProjectAdmin(ModelAdmin):
     list_display = ("name", "slug", "k", "overlap", "created_at", "archived_at")
     search_fields = ("name", "slug")
     prepopulated_fields = {"slug": ("name",)}
-    inlines = (MembershipInline, GuidelinesInline)
+    inlines = (MembershipInline, GuidelinesInline, TermsInline)
 
 
 @admin.register(Prompt)

@@ -298,6 +298,19 @@ FORMS: dict[str, type[AssignmentForm]] = {
 }
 
 
+class ImproveForm(PageForm):
+    output = forms.CharField(max_length=1, widget=forms.HiddenInput)
+    text = text_field(gettext_lazy("The output, as it should have been"), rows=14)
+
+
+class AppealForm(PageForm):
+    text = text_field(gettext_lazy("Why the rejection is wrong"), rows=7)
+
+
+class AppealAnswerForm(PageForm):
+    text = text_field(gettext_lazy("Answer to the annotator"), rows=2, required=False)
+
+
 class MemberForm(PageForm):
     username = forms.CharField(label=gettext_lazy("User name"), max_length=150)
     role = forms.ChoiceField(label=gettext_lazy("Role"), choices=capitalised(Role))

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from annotation.views import data, home, members, tokens, work
+from annotation.views import data, home, members, mine, tokens, work
 
 urlpatterns = [
     path("", home.home, name="home"),
@@ -11,6 +11,11 @@ urlpatterns = [
     path("account/tokens/<int:pk>/revoke/", tokens.revoke, name="token-revoke"),
     path("projects/<slug:slug>/", home.project, name="project"),
     path("projects/<slug:slug>/work/", work.work, name="work"),
+    path("projects/<slug:slug>/mine/", mine.mine, name="mine"),
+    path("projects/<slug:slug>/mine/timesheet.csv", mine.timesheet, name="timesheet"),
+    path("projects/<slug:slug>/terms/", mine.agree, name="terms"),
+    path("projects/<slug:slug>/appeals/", mine.waiting_appeals, name="appeals"),
+    path("projects/<slug:slug>/appeals/<int:pk>/answer/", mine.answer_appeal, name="appeal-answer"),
     path("projects/<slug:slug>/export/", data.export, name="export"),
     path("projects/<slug:slug>/export/<str:kind>.<str:form>", data.export_file, name="export-file"),
     path("projects/<slug:slug>/import/", data.import_, name="import"),
@@ -19,6 +24,8 @@ urlpatterns = [
     path("assignments/<int:pk>/", work.assignment, name="assignment"),
     path("assignments/<int:pk>/submit/", work.submit, name="assignment-submit"),
     path("assignments/<int:pk>/edit/", work.edit, name="assignment-edit"),
+    path("assignments/<int:pk>/appeal/", mine.appeal, name="assignment-appeal"),
+    path("assignments/<int:pk>/improve/", work.improve, name="assignment-improve"),
     path("assignments/<int:pk>/skip/", work.skip, name="assignment-skip"),
     path("assignments/<int:pk>/skip/undo/", work.undo_skip, name="assignment-undo-skip"),
     path("assignments/<int:pk>/draft/", work.draft, name="assignment-draft"),

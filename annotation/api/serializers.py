@@ -6,7 +6,17 @@ from typing import Any
 
 from rest_framework import serializers
 
-from annotation.models import ApiToken, AssignmentState, ItemKind, Project, PromptKind, Role, SkipReason, UseCase
+from annotation.models import (
+    ApiToken,
+    AppealState,
+    AssignmentState,
+    ItemKind,
+    Project,
+    PromptKind,
+    Role,
+    SkipReason,
+    UseCase,
+)
 from annotation.models.projects import MAX_K
 
 
@@ -141,6 +151,27 @@ class SkipSerializer(serializers.Serializer[Any]):
     reason = serializers.ChoiceField(choices=SkipReason.choices)
     take_next = serializers.BooleanField(default=False)
     kinds = serializers.ListField(child=serializers.ChoiceField(choices=ItemKind.choices), required=False)
+
+
+class ImproveSerializer(serializers.Serializer[Any]):
+    id = serializers.CharField(max_length=1, help_text="The letter of the output that you ranked best.")
+    text = serializers.CharField(trim_whitespace=False)
+
+
+class AppealSerializer(serializers.Serializer[Any]):
+    text = serializers.CharField(help_text="Why the rejection is wrong.")
+    state = serializers.ChoiceField(choices=AppealState.choices, read_only=True)
+    answer = serializers.CharField(read_only=True)
+
+
+class TermsSerializer(serializers.Serializer[Any]):
+    version = serializers.IntegerField()
+    text = serializers.CharField(help_text="Markdown.")
+    agreed = serializers.BooleanField()
+
+
+class AgreeSerializer(serializers.Serializer[Any]):
+    version = serializers.IntegerField()
 
 
 class TextsSerializer(serializers.Serializer[Any]):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 from django import template
@@ -40,6 +41,14 @@ def language_name(code: str) -> str:
     """A language's own name, or its code where Django doesn't know it."""
     known = LANG_INFO.get(code.lower(), {})
     return str(known.get("name_local", code)).capitalize()
+
+
+@register.filter
+def hours(time: timedelta) -> str:
+    """Hours and minutes, and seconds where it is less than an hour: 12:05, 0:03:20."""
+    minutes, seconds = divmod(round(time.total_seconds()), 60)
+    whole, minutes = divmod(minutes, 60)
+    return f"{whole}:{minutes:02}" if whole else f"0:{minutes:02}:{seconds:02}"
 
 
 @register.filter
