@@ -50,10 +50,9 @@ class MembershipInline(TabularInline):
     extra = 0
 
 
-class GuidelinesInline(TabularInline):
-    """Guidelines are never changed: a new text is a new version."""
+class VersionsInline(TabularInline):
+    """Texts that are never changed: a new text is a new version."""
 
-    model = Guidelines
     fields = ("version", "text", "created_by", "created_at")
     readonly_fields = ("created_at",)
     extra = 0
@@ -65,8 +64,12 @@ class GuidelinesInline(TabularInline):
         return False
 
 
-class TermsInline(GuidelinesInline):
-    """The same holds of the terms: a new text is a new version, which everybody is asked to agree to."""
+class GuidelinesInline(VersionsInline):
+    model = Guidelines
+
+
+class TermsInline(VersionsInline):
+    """Everybody is asked to agree to a new version."""
 
     model = Terms
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from django import forms
+from django.contrib.humanize.templatetags.humanize import intcomma
 from django.db.models import TextChoices
-from django.utils.formats import localize
 from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -102,7 +102,7 @@ def text_field(label: Any, *, rows: int, required: bool = True) -> forms.CharFie
 
 def limit(field: forms.Field, characters: int) -> None:
     """Say how much is kept at most before it is too much. The page's script counts along."""
-    field.help_text = _("At most %s characters.") % localize(characters)
+    field.help_text = _("At most %s characters.") % intcomma(characters)
     field.widget.attrs["data-limit"] = characters
 
 

@@ -86,4 +86,5 @@ def _hashes(messages: Sequence[Message]) -> Hashes:
         return np.empty(0, dtype=np.uint64)
     windows = np.lib.stride_tricks.sliding_window_view(points, RUN)
     mixed = (windows * _mix[None, :]).sum(axis=1, dtype=np.uint64)
-    return mixed ^ (mixed >> np.uint64(29))
+    hashes: Hashes = mixed ^ (mixed >> np.uint64(29))
+    return hashes

@@ -126,15 +126,15 @@ def why_rejected(record: editing.Work) -> str:
 
 def _piece(project: Project, assignment: Assignment) -> Piece:
     name = {ItemKind.INSTRUCTION: "prompt", ItemKind.DEMONSTRATION: "demonstration", ItemKind.RANKING: "ranking"}
-    record = getattr(assignment, name[ItemKind(assignment.item.kind)], None)
+    record: editing.Work | None = getattr(assignment, name[ItemKind(assignment.item.kind)], None)
     appeal = getattr(assignment, "appeal", None)
-    rejected = record is not None and record.review == ReviewState.REJECTED
+    reviewed = ReviewState.PENDING if record is None else record.review
     return Piece(
         assignment=assignment,
         record=record,
-        reason=why_rejected(record) if rejected else "",
+        reason="" if record is None else why_rejected(record),
         appeal=appeal,
         came_too_late=assignment.state == AssignmentState.EXPIRED and "late" in assignment.draft,
         may_change=record is not None and not editing.settled(record, project),
-        may_appeal=rejected and appeal is None,
+        may_appeal=reviewed == ReviewState.REJECTED and appeal is None,
     )

@@ -45,10 +45,9 @@ def language_name(code: str) -> str:
 
 @register.filter
 def hours(time: timedelta) -> str:
-    """Hours and minutes, and seconds where it is less than an hour: 12:05, 0:03:20."""
+    """Hours, minutes and seconds, without days: 32:05:00, 0:03:20."""
     minutes, seconds = divmod(round(time.total_seconds()), 60)
-    whole, minutes = divmod(minutes, 60)
-    return f"{whole}:{minutes:02}" if whole else f"0:{minutes:02}:{seconds:02}"
+    return f"{minutes // 60}:{minutes % 60:02}:{seconds:02}"
 
 
 @register.filter

@@ -97,7 +97,8 @@ def improve(request: SignedInRequest, assignment: Assignment) -> HttpResponse:
         raise Http404(f"Nothing was ranked in assignment {assignment.pk}.")
     texts = {output.id: output.text for output in blinding.outputs(assignment)}
     best = blinding.groups_by_letter(assignment, record.groups)[0]
-    chosen = request.GET.get("output") if request.GET.get("output") in best else best[0]
+    asked = request.GET.get("output", "")
+    chosen = asked if asked in best else best[0]
     form = ImproveForm(
         request.POST if request.method == "POST" else None, initial={"output": chosen, "text": texts[chosen]}
     )
