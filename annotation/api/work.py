@@ -19,6 +19,7 @@ from annotation.api import serializers
 from annotation.api.base import Endpoint, checked
 from annotation.models import Assignment, AssignmentState, ItemKind, Project, Role, SkipReason, User
 from annotation.refusals import Refused
+from annotation.wording import cleaned_messages
 
 NOTHING_WAITS = OpenApiResponse(description="Nothing waits for you.")
 SUBMITS: dict[str, type[Serializer[Any]]] = {
@@ -157,7 +158,8 @@ class PointOut(Endpoint):
     def post(self, request: Request, slug: str) -> Response:
         """What a writer should know of a text: near repeats of it in the project, personal data. Nothing is kept."""
         project = access.project_for(self.user, slug, Role.ANNOTATOR)
-        messages = checked(serializers.TextsSerializer, request)["messages"]
+        longest = max(project.max_prompt_characters, project.max_answer_characters)
+        messages = cleaned_messages(checked(serializers.TextsSerializer, request)["messages"], longest=longest)
         return Response({"pointed_out": pointing_out.of_instruction(project, messages)})
 
 

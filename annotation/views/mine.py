@@ -47,14 +47,14 @@ def timesheet(request: SignedInRequest, project: Project) -> HttpResponse:
 
 @project_page("GET", "POST", roles=(Role.ANNOTATOR,))
 def agree(request: SignedInRequest, project: Project) -> HttpResponse:
-    """The terms in force. Nobody gets a piece before agreeing to them."""
+    """The terms in force. Nobody gets a piece before agreeing to them, as they stand when they are agreed to."""
+    current = project.current_terms()
     if request.method == "POST":
-        version = get_object_or_404(project.terms, version=request.POST.get("version", ""))
-        terms.accept(version, request.user)
+        if current is None or request.POST.get("version") != str(current.version):
+            return redirect("terms", project.slug)
+        terms.accept(current, request.user)
         return redirect("work", project.slug)
-    context = {
-        "project": project, "terms": project.current_terms(), "due": terms.due(project, request.user) is not None
-    }  # fmt: skip
+    context = {"project": project, "terms": current, "due": terms.due(project, request.user) is not None}
     return render(request, "annotation/terms.html", context)
 
 

@@ -152,7 +152,9 @@ def draft(request: SignedInRequest, assignment: Assignment) -> JsonResponse:
 @assignment_page("POST")
 def preview(request: SignedInRequest, assignment: Assignment) -> HttpResponse:
     """The text as its readers will see it."""
-    return HttpResponse(rendering.render(request.POST.get("text", "")))
+    project = assignment.item.project
+    longest = max(project.max_prompt_characters, project.max_answer_characters)
+    return HttpResponse(rendering.render(request.POST.get("text", "")[:longest]))
 
 
 @assignment_page("POST")
