@@ -29,7 +29,7 @@ def test_axe_finds_no_fault(world: World, sign_in: SignIn, *, dark: bool, langua
     pieces = [f"/assignments/{taken(world.project, world.alice, kind).pk}/" for kind in ItemKind]
     found: list[str] = []
     page = sign_in(world.alice, dark=dark, language=language)
-    own = (f"{PROJECT}mine/", f"{PROJECT}terms/", *done_pieces(world))
+    own = (f"{PROJECT}mine/", f"{PROJECT}terms/", *done_pieces(world, "# A title\n\n- a\n- list"))
     for path in ("/", PROJECT, f"{PROJECT}work/", f"{PROJECT}work/?nothing", "/account/tokens/", *pieces, *own):
         found += faults(page, path)
     page = sign_in(world.ada, dark=dark, language=language)

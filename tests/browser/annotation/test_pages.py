@@ -33,18 +33,18 @@ def pieces(world: World) -> list[str]:
     return [f"/assignments/{taken(world.project, world.alice, kind).pk}/" for kind in ItemKind]
 
 
-def done_pieces(world: World) -> list[str]:
+def done_pieces(world: World, text: str = LONG) -> list[str]:
     """Pages about work of Alice's that is submitted, skipped or rejected."""
-    Terms.objects.create(project=world.project, version=1, text=LONG)
-    for text in (LONG, "two", "three"):
-        make_prompt(world.project, f"{text}?")
+    Terms.objects.create(project=world.project, version=1, text=text)
+    for number in range(3):
+        make_prompt(world.project, f"{text} {number}?")
     answered, rejected, skipped = (taken_anew(world) for _piece in range(3))
-    answer(answered, LONG)
-    record = answer(rejected, LONG)
+    answer(answered, text)
+    record = answer(rejected, text)
     type(record).objects.filter(pk=record.pk).update(review="rejected")
-    appeals.appeal(rejected, text=LONG)
+    appeals.appeal(rejected, text=text)
     skip(skipped, reason=SkipReason.NOT_MY_FIELD)
-    make_ranking_item(world.project, texts=(LONG, "short"))
+    make_ranking_item(world.project, texts=(text, "short"))
     ranked = taken(world.project, world.alice, ItemKind.RANKING)
     rank(ranked, [list(ranked.shown)])
     return [
