@@ -24,6 +24,7 @@ from annotation.models import (
     Prompt,
     Ranking,
     Review,
+    Terms,
     User,
 )
 
@@ -78,10 +79,9 @@ class MembershipInline(TabularInline):
     extra = 0
 
 
-class GuidelinesInline(TabularInline):
-    """Guidelines are never changed: a new text is a new version."""
+class VersionsInline(TabularInline):
+    """Texts that are never changed: a new text is a new version."""
 
-    model = Guidelines
     fields = ("version", "text", "created_by", "created_at")
     readonly_fields = ("created_at",)
     extra = 0
@@ -93,12 +93,22 @@ class GuidelinesInline(TabularInline):
         return False
 
 
+class GuidelinesInline(VersionsInline):
+    model = Guidelines
+
+
+class TermsInline(VersionsInline):
+    """Everybody is asked to agree to a new version."""
+
+    model = Terms
+
+
 @admin.register(Project)
 class ProjectAdmin(Logged):
     list_display = ("name", "slug", "k", "overlap", "created_at", "archived_at")
     search_fields = ("name", "slug")
     prepopulated_fields = {"slug": ("name",)}
-    inlines = (MembershipInline, GuidelinesInline)
+    inlines = (MembershipInline, GuidelinesInline, TermsInline)
 
 
 @admin.register(Prompt)

@@ -243,7 +243,8 @@ def finish(assignment: Assignment, *, client_key: UUID, spent: float | None = No
     own = Assignment.objects.filter(pk=assignment.pk)
     done = {
         "state": AssignmentState.SUBMITTED, "client_key": client_key, "finished_at": Now(), "draft": {},
-        "terms": terms.agreed(assignment.item.project_id, assignment.annotator_id), "seconds": _counted(assignment, spent),
+        "terms": terms.agreed(assignment.item.project_id, assignment.annotator_id),
+        "seconds": _counted(assignment, spent),
     }  # fmt: skip
     if own.filter(state=AssignmentState.LEASED).update(**done):
         return Finish.COUNTED

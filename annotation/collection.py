@@ -8,7 +8,7 @@ import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
 
 from django.db import IntegrityError, models, transaction
@@ -27,7 +27,18 @@ from annotation.adding import (
     add_prompts,
     add_ranking_items,
 )
-from annotation.models import Assignment, AssignmentState, Demonstration, ItemKind, Prompt, Ranking
+from annotation.exporting import pseudonym
+from annotation.models import (
+    Assignment,
+    AssignmentState,
+    Completion,
+    Demonstration,
+    Generator,
+    GeneratorKind,
+    ItemKind,
+    Prompt,
+    Ranking,
+)
 from annotation.models.texts import Message
 from annotation.refusals import Refused
 from annotation.wording import cleaned, cleaned_messages, storable
@@ -41,6 +52,7 @@ __all__ = [
     "add_prompt",
     "add_prompts",
     "add_ranking_items",
+    "improve",
     "save_draft",
     "submit_demonstration",
     "submit_instruction",
@@ -53,6 +65,14 @@ LONGEST_NOTE = 4_000
 LONGEST_DRAFT = 400_000
 
 Record = TypeVar("Record", Prompt, Demonstration, Ranking)
+
+
+class Improvement(NamedTuple):
+    """The records that the edit of an output makes."""
+
+    demonstration: Demonstration
+    completion: Completion
+    preference: Ranking
 
 
 def submit_instruction(
@@ -145,6 +165,56 @@ def submit_ranking(
     return _submit(
         assignment, Ranking, client_key=client_key, content=content, record=record, draft=draft, spent=seconds
     )
+
+
+def improve(assignment: Assignment, *, completion: int, text: str) -> Improvement:
+    """Edit the output that one has ranked best: three records of one gesture. The same text again changes nothing.
+
+    The edit is an answer to the prompt (a demonstration), an output whose generator is the person, and preferred to
+    what it was made of (a ranking of the two that belongs to no assignment).
+    """
+    _expect(assignment, ItemKind.RANKING)
+    text = cleaned(text, longest=assignment.item.project.max_answer_characters)
+    with transaction.atomic():
+        Assignment.objects.select_for_update(of=("self",)).get(pk=assignment.pk)
+        ranked = Ranking.objects.filter(assignment=assignment).first()
+        if ranked is None:
+            raise Refused(_("Submit the ranking first; then its best output can be edited."))
+        if completion not in ranked.groups[0]:
+            raise Refused(_("Only the output that you ranked best can be edited."))
+        if before := Demonstration.objects.filter(assignment=assignment).first():
+            return _improved_before(ranked, before, text)
+        original = Completion.objects.get(pk=completion)
+        if text == original.text.strip():
+            raise Refused(_("The text is as it was. Change it first."))
+        return _improve(assignment, original, text)
+
+
+def _improve(assignment: Assignment, original: Completion, text: str) -> Improvement:
+    about: dict[str, Any] = {"prompt": assignment.item.asked, "guidelines_id": assignment.guidelines_id}
+    demonstration = Demonstration.objects.create(
+        assignment=assignment, author_id=assignment.annotator_id, text=text, **about
+    )
+    name = f"person-{pseudonym(assignment.item.project, assignment.annotator_id)}"
+    writer, _new = Generator.objects.get_or_create(
+        project=assignment.item.project, name=name,
+        defaults={"kind": GeneratorKind.PERSON, "person_id": assignment.annotator_id},
+    )  # fmt: skip
+    edit = Completion.objects.create(
+        generator=writer, prompt=assignment.item.asked, text=text, sampling={"edit_of": original.pk}
+    )
+    preference = Ranking.objects.create(
+        annotator_id=assignment.annotator_id, groups=[[edit.pk], [original.pk]], shown=[original.pk, edit.pk],
+        origin={"edit_in": assignment.pk}, **about,
+    )  # fmt: skip
+    return Improvement(demonstration, edit, preference)
+
+
+def _improved_before(ranked: Ranking, demonstration: Demonstration, text: str) -> Improvement:
+    preference = Ranking.objects.get(prompt=ranked.prompt_id, origin__edit_in=ranked.assignment_id)
+    if demonstration.text != text:
+        raise Refused(_("You have edited an output of this set already; the first edit is kept."))
+    return Improvement(demonstration, Completion.objects.get(pk=preference.groups[0][0]), preference)
 
 
 def save_draft(assignment: Assignment, draft: dict[str, Any]) -> None:

@@ -60,12 +60,19 @@ def record_of(assignment: Assignment) -> Work | None:
 
 def why_closed(record: Work, project: Project) -> str:
     """Why a submitted piece can't be changed any more; nothing where it can."""
+    if why := settled(record, project):
+        return why
+    if isinstance(record, Prompt) and _is_built_on(record):
+        return _("Others work with it already, so it can't be changed any more.")
+    return ""
+
+
+def settled(record: Work, project: Project) -> str:
+    """The same as far as the record itself tells. No query."""
     if record.review != ReviewState.PENDING:
         return _("It has been reviewed, so it can't be changed any more.")
     if project.frozen_at and record.created_at <= project.frozen_at:
         return _("It is part of a dataset by now, so it can't be changed any more.")
-    if isinstance(record, Prompt) and _is_built_on(record):
-        return _("Others work with it already, so it can't be changed any more.")
     return ""
 
 

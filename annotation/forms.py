@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 from django import forms
+from django.contrib.humanize.templatetags.humanize import intcomma
 from django.db.models import TextChoices
-from django.utils.formats import localize
 from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -108,7 +108,7 @@ def text_field(label: Any, *, rows: int, required: bool = True) -> forms.CharFie
 
 def limit(field: forms.Field, characters: int) -> None:
     """Say how much is kept at most before it is too much. The page's script counts along."""
-    field.help_text = _("At most %s characters.") % localize(characters)
+    field.help_text = _("At most %s characters.") % intcomma(characters)
     field.widget.attrs["data-limit"] = characters
 
 
@@ -319,6 +319,19 @@ FORMS: dict[str, type[AssignmentForm]] = {
     ItemKind.DEMONSTRATION: DemonstrationForm,
     ItemKind.RANKING: RankingForm,
 }
+
+
+class ImproveForm(PageForm):
+    output = forms.CharField(max_length=1, widget=forms.HiddenInput)
+    text = text_field(gettext_lazy("The output, as it should have been"), rows=14)
+
+
+class AppealForm(PageForm):
+    text = text_field(gettext_lazy("Why the rejection is wrong"), rows=7)
+
+
+class AppealAnswerForm(PageForm):
+    text = text_field(gettext_lazy("Answer to the annotator"), rows=2, required=False)
 
 
 class MemberForm(PageForm):

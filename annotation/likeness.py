@@ -22,6 +22,7 @@ RUN = 4
 BANDS, ROWS = 12, 3
 ALIKE = 0.6  # of the runs of both
 SHORTEST = 12  # characters: less is hardly begun
+LONGEST = 50_000  # what comes after is not compared
 COMPARED = 50
 SHOWN = 3
 
@@ -79,11 +80,13 @@ def alike(project: Project, messages: Sequence[Message], *, besides: int | None 
 
 def _hashes(messages: Sequence[Message]) -> Hashes:
     """A hash of each run of characters, letters and digits alone, without their case."""
-    text = unicodedata.normalize("NFKC", " ".join(turn["content"] for turn in messages)).casefold()
+    said = " ".join(turn["content"] for turn in messages)[:LONGEST]
+    text = unicodedata.normalize("NFKC", said).casefold()
     plain = re.sub(r"[\W_]+", " ", text).strip()
     points = np.frombuffer(plain.encode("utf-32-le", "replace"), dtype=np.uint32).astype(np.uint64)
     if points.size < RUN:
         return np.empty(0, dtype=np.uint64)
     windows = np.lib.stride_tricks.sliding_window_view(points, RUN)
     mixed = (windows * _mix[None, :]).sum(axis=1, dtype=np.uint64)
-    return mixed ^ (mixed >> np.uint64(29))
+    hashes: Hashes = mixed ^ (mixed >> np.uint64(29))
+    return hashes

@@ -17,7 +17,8 @@ EXCERPT = 160
 
 def of_text(text: str) -> list[str]:
     return [
-        _("This looks like %(kind)s: %(text)s. Take it out, unless it is made up.") % {"kind": kind.label, "text": found}
+        _("This looks like %(kind)s: %(text)s. Take it out, unless it is made up.")
+        % {"kind": kind.label, "text": found}
         for kind, found in personal_data(text)
     ]
 

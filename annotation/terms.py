@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from django.db.models import Subquery
+from django.db.models import Exists, OuterRef, Subquery
 
 from annotation.models import Acceptance, Project, Terms, User
 
 
 def due(project: Project, user: User) -> Terms | None:
-    """The project's terms in force, if the person has still to agree to them."""
-    current = project.current_terms()
-    if current is None or Acceptance.objects.filter(terms=current, user=user).exists():
-        return None
-    return current
+    """The project's terms in force, if the person has still to agree to them. One query."""
+    accepted = Exists(Acceptance.objects.filter(terms=OuterRef("pk"), user=user))
+    current = Terms.objects.filter(project=project).order_by("-version").annotate(accepted=accepted).first()
+    return None if current is None or current.accepted else current
 
 
 def accept(terms: Terms, user: User) -> None:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from annotation.views import audit, data, held, home, members, preferences, quality, review, tokens, work
+from annotation.views import audit, data, held, home, members, mine, preferences, quality, review, tokens, work
 
 urlpatterns = [
     path("", home.home, name="home"),
@@ -15,6 +15,11 @@ urlpatterns = [
     path("projects/<slug:slug>/harmful/", preferences.harmful, name="harmful"),
     path("projects/<slug:slug>/held/", held.held, name="held"),
     path("projects/<slug:slug>/held/<int:pk>/allow/", held.allow_output, name="held-allow"),
+    path("projects/<slug:slug>/mine/", mine.mine, name="mine"),
+    path("projects/<slug:slug>/mine/timesheet.csv", mine.timesheet, name="timesheet"),
+    path("projects/<slug:slug>/terms/", mine.agree, name="terms"),
+    path("projects/<slug:slug>/appeals/", mine.waiting_appeals, name="appeals"),
+    path("projects/<slug:slug>/appeals/<int:pk>/answer/", mine.answer_appeal, name="appeal-answer"),
     path("projects/<slug:slug>/export/", data.export, name="export"),
     path("projects/<slug:slug>/export/<str:kind>.<str:form>", data.export_file, name="export-file"),
     path("projects/<slug:slug>/import/", data.import_, name="import"),
@@ -28,6 +33,8 @@ urlpatterns = [
     path("assignments/<int:pk>/", work.assignment, name="assignment"),
     path("assignments/<int:pk>/submit/", work.submit, name="assignment-submit"),
     path("assignments/<int:pk>/edit/", work.edit, name="assignment-edit"),
+    path("assignments/<int:pk>/appeal/", mine.appeal, name="assignment-appeal"),
+    path("assignments/<int:pk>/improve/", work.improve, name="assignment-improve"),
     path("assignments/<int:pk>/skip/", work.skip, name="assignment-skip"),
     path("assignments/<int:pk>/skip/undo/", work.undo_skip, name="assignment-undo-skip"),
     path("assignments/<int:pk>/draft/", work.draft, name="assignment-draft"),

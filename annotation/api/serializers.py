@@ -8,6 +8,7 @@ from rest_framework import serializers
 
 from annotation.models import (
     ApiToken,
+    AppealState,
     AssignmentState,
     Completion,
     ItemKind,
@@ -156,6 +157,27 @@ class SkipSerializer(serializers.Serializer[Any]):
     reason = serializers.ChoiceField(choices=SkipReason.choices)
     take_next = serializers.BooleanField(default=False)
     kinds = serializers.ListField(child=serializers.ChoiceField(choices=ItemKind.choices), required=False)
+
+
+class ImproveSerializer(serializers.Serializer[Any]):
+    id = serializers.CharField(max_length=1, help_text="The letter of the output that you ranked best.")
+    text = serializers.CharField(trim_whitespace=False)
+
+
+class AppealSerializer(serializers.Serializer[Any]):
+    text = serializers.CharField(help_text="Why the rejection is wrong.")
+    state = serializers.ChoiceField(choices=AppealState.choices, read_only=True)
+    answer = serializers.CharField(read_only=True)
+
+
+class TermsSerializer(serializers.Serializer[Any]):
+    version = serializers.IntegerField()
+    text = serializers.CharField(help_text="Markdown.")
+    agreed = serializers.BooleanField()
+
+
+class AgreeSerializer(serializers.Serializer[Any]):
+    version = serializers.IntegerField()
 
 
 class TextsSerializer(serializers.Serializer[Any]):

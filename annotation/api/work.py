@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from django.shortcuts import get_object_or_404
 from django.utils.translation import gettext as _
 from drf_spectacular.utils import OpenApiResponse, PolymorphicProxySerializer, extend_schema
 from rest_framework import status
@@ -12,12 +13,13 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import Serializer
 
-from annotation import access, blinding, collection, pointing_out
+from annotation import access, appeals, blinding, collection, pointing_out, terms
 from annotation import assignment as leases
 from annotation.api import serializers
 from annotation.api.base import Endpoint, checked
 from annotation.models import Assignment, AssignmentState, ItemKind, Project, Role, SkipReason, User
 from annotation.refusals import Refused
+from annotation.wording import cleaned_messages
 
 NOTHING_WAITS = OpenApiResponse(description="Nothing waits for you.")
 SUBMITS: dict[str, type[Serializer[Any]]] = {
@@ -37,7 +39,10 @@ class Take(Endpoint):
     def post(self, request: Request, slug: str) -> Response:
         """Take the next piece of work, or get back the one you hold."""
         kinds = checked(serializers.TakeSerializer, request).get("kinds")
-        content = _next(access.project_for(self.user, slug, Role.ANNOTATOR), self.user, kinds)
+        project = access.project_for(self.user, slug, Role.ANNOTATOR)
+        content = _next(project, self.user, kinds)
+        if content is None and terms.due(project, self.user):
+            raise Refused(_("Agree to the project's terms first."))
         return Response(content, status.HTTP_200_OK if content else status.HTTP_204_NO_CONTENT)
 
 
@@ -68,6 +73,45 @@ class Edit(Endpoint):
         wanted = {"take_next": sent.pop("take_next"), "kinds": sent.pop("kinds", None)}
         _submit(assignment, sent | {"edit": True})
         return _done(assignment, AssignmentState.SUBMITTED, self.user, **wanted)
+
+
+class Improve(Endpoint):
+    @extend_schema(request=serializers.ImproveSerializer, responses=serializers.SubmittedSerializer)
+    def post(self, request: Request, pk: int) -> Response:
+        """Edit the output you ranked best: kept as an answer, and as preferred to the output."""
+        assignment = access.assignment_for(self.user, pk)
+        sent = checked(serializers.ImproveSerializer, request)
+        [completion] = blinding.by_id(assignment, {sent["id"]: None})
+        collection.improve(assignment, completion=completion, text=sent["text"])
+        return _done(assignment, AssignmentState.SUBMITTED, self.user, take_next=False)
+
+
+class Appeal(Endpoint):
+    @extend_schema(request=serializers.AppealSerializer, responses=serializers.AppealSerializer)
+    def post(self, request: Request, pk: int) -> Response:
+        """Object to the rejection of your work."""
+        assignment = access.assignment_for(self.user, pk)
+        made = appeals.appeal(assignment, text=checked(serializers.AppealSerializer, request)["text"])
+        return Response(serializers.AppealSerializer(made).data)
+
+
+class Terms(Endpoint):
+    @extend_schema(responses=serializers.TermsSerializer)
+    def get(self, request: Request, slug: str) -> Response:
+        """The terms in force, and whether you agreed to them."""
+        return self.shown(access.project_for(self.user, slug, Role.ANNOTATOR))
+
+    @extend_schema(request=serializers.AgreeSerializer, responses=serializers.TermsSerializer)
+    def post(self, request: Request, slug: str) -> Response:
+        """Agree to the version that you have read."""
+        project = access.project_for(self.user, slug, Role.ANNOTATOR)
+        terms.accept(get_object_or_404(project.terms, **checked(serializers.AgreeSerializer, request)), self.user)
+        return self.shown(project)
+
+    def shown(self, project: Project) -> Response:
+        current = get_object_or_404(project.terms.order_by("-version")[:1])
+        content = {"version": current.version, "text": current.text, "agreed": terms.due(project, self.user) is None}
+        return Response(serializers.TermsSerializer(content).data)
 
 
 class Skip(Endpoint):
@@ -114,7 +158,8 @@ class PointOut(Endpoint):
     def post(self, request: Request, slug: str) -> Response:
         """What a writer should know of a text: near repeats of it in the project, personal data. Nothing is kept."""
         project = access.project_for(self.user, slug, Role.ANNOTATOR)
-        messages = checked(serializers.TextsSerializer, request)["messages"]
+        longest = max(project.max_prompt_characters, project.max_answer_characters)
+        messages = cleaned_messages(checked(serializers.TextsSerializer, request)["messages"], longest=longest)
         return Response({"pointed_out": pointing_out.of_instruction(project, messages)})
 
 
@@ -140,6 +185,8 @@ def _done(
 
 
 def _next(project: Project, user: User, kinds: Sequence[str] | None) -> dict[str, Any] | None:
+    if terms.due(project, user):
+        return None
     assignment = leases.take(project, user, kinds=[ItemKind(kind) for kind in kinds] if kinds else None)
     return None if assignment is None else _shown(assignment)
 

@@ -76,7 +76,10 @@ class Project(models.Model):
     created_at = models.DateTimeField(auto_now_add=True)
     archived_at = models.DateTimeField(null=True, blank=True)
     frozen_at = models.DateTimeField(
-        null=True, blank=True, editable=False, help_text=_("What was submitted until then is in datasets: no more edits.")
+        null=True,
+        blank=True,
+        editable=False,
+        help_text=_("What was submitted until then is in datasets: no more edits."),
     )
 
     objects = ProjectQuerySet.as_manager()

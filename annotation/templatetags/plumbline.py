@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 from django import template
@@ -40,6 +41,13 @@ def language_name(code: str) -> str:
     """A language's own name, or its code where Django doesn't know it."""
     known = LANG_INFO.get(code.lower(), {})
     return str(known.get("name_local", code)).capitalize()
+
+
+@register.filter
+def hours(time: timedelta) -> str:
+    """Hours, minutes and seconds, without days: 32:05:00, 0:03:20."""
+    minutes, seconds = divmod(round(time.total_seconds()), 60)
+    return f"{minutes // 60}:{minutes % 60:02}:{seconds:02}"
 
 
 @register.filter

@@ -10,7 +10,7 @@ from django.shortcuts import redirect, render
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST
 
-from annotation import access
+from annotation import access, appeals
 from annotation.models import Project, Role, User
 from annotation.progress import progress
 from annotation.views.decorators import SignedInRequest, page, project_page
@@ -41,12 +41,14 @@ def entry(person: User, project: Project) -> dict[str, Any]:
 def project(request: SignedInRequest, project: Project) -> HttpResponse:
     """How far the project is, for every member; what one may do here is in the tabs."""
     counted = progress(project)
+    may_review = access.can(request.user, project, Role.REVIEWER)
     context = {
         "project": project,
         "progress": counted,
         "waiting": waiting(counted),
         "may_annotate": access.can(request.user, project, Role.ANNOTATOR),
         "guidelines": project.current_guidelines(),
+        "appeals": appeals.waiting(project, request.user).count() if may_review else 0,
     }
     return render(request, "annotation/project.html", context)
 

@@ -13,10 +13,10 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from annotation import assignment as leases
-from annotation import blinding, collection, editing, rendering, shortcuts
+from annotation import blinding, collection, editing, rendering, shortcuts, terms
 from annotation.drafts import version_of
-from annotation.forms import FORMS, AssignmentForm, DemonstrationForm, InstructionForm, RankingForm
-from annotation.models import Assignment, AssignmentState, ItemKind, Project, Role, SkipReason
+from annotation.forms import FORMS, AssignmentForm, DemonstrationForm, ImproveForm, InstructionForm, RankingForm, limit
+from annotation.models import Assignment, AssignmentState, ItemKind, Project, Ranking, Role, SkipReason
 from annotation.progress import progress
 from annotation.views.decorators import SignedInRequest, assignment_page, project_page
 from annotation.views.waiting import held_by, waiting
@@ -63,7 +63,7 @@ def submit(request: SignedInRequest, assignment: Assignment) -> HttpResponse:
         assignment.refresh_from_db(fields=["state"])
         form.add_error(None, str(refusal))
         return assignment_form(request, assignment, form, status=INVALID)
-    messages.success(request, _("Saved."))
+    messages.success(request, said_of(request, assignment))
     return led_on(request, next_piece(request, assignment.item.project))
 
 
@@ -89,6 +89,36 @@ def edit(request: SignedInRequest, assignment: Assignment) -> HttpResponse:
     except collection.Refused as refusal:
         form.add_error(None, str(refusal))
     return assignment_form(request, assignment, form, status=INVALID, is_edit=True)
+
+
+@assignment_page("GET", "POST")
+def improve(request: SignedInRequest, assignment: Assignment) -> HttpResponse:
+    """The best output of a ranking just made, to be edited: an answer, and preferred to what it was."""
+    record = editing.record_of(assignment)
+    if not isinstance(record, Ranking):
+        raise Http404(f"Nothing was ranked in assignment {assignment.pk}.")
+    texts = {output.id: output.text for output in blinding.outputs(assignment)}
+    best = blinding.groups_by_letter(assignment, record.groups)[0]
+    asked = request.GET.get("output", "")
+    chosen = asked if asked in best else best[0]
+    form = ImproveForm(
+        request.POST if request.method == "POST" else None, initial={"output": chosen, "text": texts[chosen]}
+    )
+    limit(form.fields["text"], assignment.item.project.max_answer_characters)
+    if form.is_valid():
+        try:
+            [completion] = blinding.by_id(assignment, {form.cleaned_data["output"]: None})
+            collection.improve(assignment, completion=completion, text=form.cleaned_data["text"])
+        except collection.Refused as refusal:
+            form.add_error("text", str(refusal))
+        else:
+            messages.success(request, _("Saved as an answer, and as better than the output."))
+            return next_piece(request, assignment.item.project)
+    context = {
+        "assignment": assignment, "item": assignment.item, "project": assignment.item.project, "form": form,
+        "best": best, "chosen": form["output"].value(),
+    }  # fmt: skip
+    return render(request, "annotation/improve.html", context, status=INVALID if form.is_bound else 200)
 
 
 @assignment_page("POST")
@@ -124,7 +154,9 @@ def draft(request: SignedInRequest, assignment: Assignment) -> JsonResponse:
 @assignment_page("POST")
 def preview(request: SignedInRequest, assignment: Assignment) -> HttpResponse:
     """The text as its readers will see it."""
-    return HttpResponse(rendering.render(request.POST.get("text", "")))
+    project = assignment.item.project
+    longest = max(project.max_prompt_characters, project.max_answer_characters)
+    return HttpResponse(rendering.render(request.POST.get("text", "")[:longest]))
 
 
 @assignment_page("POST")
@@ -151,6 +183,7 @@ def assignment_form(
         "came_too_late": is_late and "late" in assignment.draft,
         "is_edit": is_edit,
         "pointed_out": form.pointed_out(),
+        "first_time": is_first(assignment),
         "version": version_of(form.left),
         "heartbeat_seconds": item.project.lease_minutes * 60 // 4,
     }
@@ -172,6 +205,12 @@ def finished(request: SignedInRequest, assignment: Assignment, context: dict[str
         context["record"] = record
         context["why_closed"] = editing.why_closed(record, assignment.item.project)
     return render(request, "annotation/finished.html", context)
+
+
+def is_first(assignment: Assignment) -> bool:
+    """Whether the person has handed in nothing of this kind in this project yet."""
+    done = Assignment.objects.filter(annotator=assignment.annotator_id, state=AssignmentState.SUBMITTED)
+    return not done.filter(item__project=assignment.item.project_id, item__kind=assignment.item.kind).exists()
 
 
 def led_on(request: SignedInRequest, response: HttpResponseRedirect) -> HttpResponse:
@@ -206,8 +245,17 @@ def hand_in(assignment: Assignment, form: AssignmentForm, *, edit: bool = False)
         )  # fmt: skip
 
 
+def said_of(request: SignedInRequest, assignment: Assignment) -> str:
+    """What is said of a submit; after a ranking, with the way to edit its best output."""
+    if assignment.item.kind != ItemKind.RANKING:
+        return _("Saved.")
+    return render_to_string("annotation/ranked.html", {"assignment": assignment}, request)
+
+
 def next_piece(request: SignedInRequest, project: Project) -> HttpResponseRedirect:
     """To the next piece of the kinds this person works on now, or to the page that says why there is none."""
+    if terms.due(project, request.user):
+        return redirect("terms", project.slug)
     kinds = [ItemKind(kind) for kind in request.session.get(wanted_key(project), [])]
     taken = leases.take(project, request.user, kinds=kinds or None)
     if taken is None:

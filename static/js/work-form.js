@@ -71,7 +71,7 @@ class WorkForm extends HTMLElement {
   restore() {
     const found = kept(this.name);
     if (!found) return;
-    if (found.content === this.content()) return document.getElementById("errors") ? this.saveSoon(QUIET_MS) : forget(this.name);
+    if (found.content === this.content()) return document.getElementById("errors") || forget(this.name);
     if (found.base === this.dataset.version) return this.take(found);
     const offer = this.querySelector("[data-offer]");
     offer.hidden = false;

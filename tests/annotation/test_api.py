@@ -349,3 +349,26 @@ def test_the_schema_has_no_warnings(world: World, capsys: pytest.CaptureFixture[
     assert schema.status_code == 200
     assert "/api/v1/assignments/{id}/submit/" in schema.json()["paths"]
     assert capsys.readouterr().err.splitlines() == []
+
+
+def test_what_a_writer_should_know_of_a_text_is_told_and_nothing_is_kept(world: World, alice: Api) -> None:
+    make_prompt(world.project, "Name five rivers of Europe and where each one ends.")
+    text = "Name five rivers of Europe and where each ends. me@example.org"
+    messages = [{"role": "user", "content": text}]
+    near, mail = alice.post("projects/capitals/point-out/", messages=messages).json()["pointed_out"]
+    assert "where each one ends" in near
+    assert "me@example.org" in mail
+    assert Prompt.objects.count() == 1
+
+
+def test_a_skip_is_undone_and_a_submission_edited(world: World, alice: Api) -> None:
+    make_ranking_item(world.project, texts=("one", "two"))
+    piece = taken(world.project, world.alice)
+    path = f"assignments/{piece.pk}/"
+    alice.post(f"{path}skip/", reason="other")
+    assert alice.post(f"{path}skip/undo/").json()["state"] == "leased"
+    key = str(uuid.uuid4())
+    assert alice.post(f"{path}edit/", client_key=key, groups=[["a"], ["b"]]).status_code == 409
+    alice.post(f"{path}submit/", client_key=key, groups=[["a"], ["b"]])
+    assert alice.post(f"{path}edit/", client_key=key, groups=[["a", "b"]]).status_code == 200
+    assert Ranking.objects.get().groups == [sorted(piece.shown)]

@@ -18,6 +18,10 @@ MEMBERS = {"alice", "bob", "rita", "rosa", "ada"}
 MAY_OPEN = {
     PROJECT: MEMBERS,
     f"{PROJECT}work/": {"alice", "bob"},
+    f"{PROJECT}mine/": {"alice", "bob"},
+    f"{PROJECT}mine/timesheet.csv": {"alice", "bob"},
+    f"{PROJECT}terms/": {"alice", "bob"},
+    f"{PROJECT}appeals/": {"rita", "ada"},
     f"{PROJECT}export/": {"rosa", "ada"},
     f"{PROJECT}export/rankings.jsonl": {"rosa", "ada"},
     f"{PROJECT}quality/": {"rita", "ada"},

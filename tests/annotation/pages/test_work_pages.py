@@ -106,9 +106,7 @@ def test_a_submit_that_comes_too_late_is_told_so(world: World, sign_in: SignIn) 
     assert "Your work is kept" in answer.content.decode()
 
 
-def test_what_came_too_late_is_in_the_form_again_and_counts_once_a_place_is_free(
-    world: World, sign_in: SignIn
-) -> None:
+def test_what_came_too_late_is_in_the_form_again_and_counts_once_a_place_is_free(world: World, sign_in: SignIn) -> None:
     make_ranking_item(world.project, texts=("one", "two"))
     piece = taken(world.project, world.alice)
     Assignment.objects.update(lease_expires_at=timezone.now() - timedelta(minutes=1))
@@ -149,7 +147,14 @@ def test_a_few_shot_instruction_is_taken_apart_again(world: World, sign_in: Sign
     world.project.refresh_from_db()
     piece = taken(world.project, world.alice, ItemKind.INSTRUCTION)
     pairs = {f"{name}_{number}": f"{name} {number}" for number in (1, 2, 3, 4) for name in ("example", "answer")}
-    sent = {"kind": "few_shot", "use_case": "other", "language": "en", "text": "Do so.\n\nAlways.", "query": "?", **pairs}
+    sent = {
+        "kind": "few_shot",
+        "use_case": "other",
+        "language": "en",
+        "text": "Do so.\n\nAlways.",
+        "query": "?",
+        **pairs,
+    }
     sign_in(world.alice).post(path_of(piece, "submit/"), sent | {"client_key": str(uuid.uuid4())})
     prompt = Prompt.objects.get()
     assert len(prompt.messages) == 9

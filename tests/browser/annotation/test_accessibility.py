@@ -8,6 +8,7 @@ from playwright.sync_api import Page
 
 from annotation.models import ItemKind, Membership
 from tests.browser.annotation.conftest import SignIn
+from tests.browser.annotation.test_pages import done_pieces
 from tests.world import World, make_prompt, make_ranking_item, taken
 
 PROJECT = "/projects/capitals/"
@@ -15,7 +16,7 @@ PROJECT = "/projects/capitals/"
 
 def faults(page: Page, path: str) -> list[str]:
     page.goto(path)
-    page.evaluate("for (const details of document.querySelectorAll('.flags, .guidelines details')) details.open = true")
+    page.evaluate("for (const details of document.querySelectorAll('main details:not(.menu)')) details.open = true")
     found = Axe().run(page).response["violations"]
     return [f"{path}: {fault['id']} at {fault['nodes'][0]['target']}" for fault in found]
 
@@ -30,9 +31,11 @@ def test_axe_finds_no_fault(world: World, sign_in: SignIn, *, dark: bool, langua
     pieces = [f"/assignments/{taken(world.project, world.alice, kind).pk}/" for kind in ItemKind]
     found: list[str] = []
     page = sign_in(world.alice, dark=dark, language=language)
-    for path in ("/", PROJECT, f"{PROJECT}work/", f"{PROJECT}work/?nothing", "/account/tokens/", *pieces):
+    own = (f"{PROJECT}mine/", f"{PROJECT}terms/", *done_pieces(world, "# A title\n\n- a\n- list"))
+    for path in ("/", PROJECT, f"{PROJECT}work/", f"{PROJECT}work/?nothing", "/account/tokens/", *pieces, *own):
         found += faults(page, path)
     page = sign_in(world.ada, dark=dark, language=language)
-    for path in (PROJECT, f"{PROJECT}export/", f"{PROJECT}import/", f"{PROJECT}held/", f"{PROJECT}members/"):
+    others = [f"{PROJECT}{page}/" for page in ("appeals", "export", "import", "held", "members")]
+    for path in (PROJECT, *others):
         found += faults(page, path)
     assert found == []

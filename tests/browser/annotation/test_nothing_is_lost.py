@@ -70,7 +70,8 @@ class Server:
             "DATABASE_URL": f"postgresql://{named}@/{held['NAME']}?{query}", "SECRET_KEY": settings.SECRET_KEY,
             "PUBLIC_HTTPS": "False", "DEBUG": "True", "LOG_LEVEL": "ERROR",
         }  # fmt: skip
-        command = [sys.executable, "manage.py", "runserver", "--noreload", "--verbosity=0", "--skip-checks", str(self.port)]
+        options = ["--noreload", "--verbosity=0", "--skip-checks"]
+        command = [sys.executable, "manage.py", "runserver", *options, str(self.port)]
         self.process = subprocess.Popen(command, env=environment, cwd=settings.BASE_DIR, stderr=subprocess.DEVNULL)
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline:

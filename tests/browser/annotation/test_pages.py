@@ -5,9 +5,11 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import Page, expect
 
-from annotation.models import ItemKind
+from annotation import appeals
+from annotation.assignment import skip
+from annotation.models import Assignment, ItemKind, SkipReason, Terms
 from tests.browser.annotation.conftest import SignIn
-from tests.world import World, make_prompt, make_ranking_item, taken
+from tests.world import World, answer, make_prompt, make_ranking_item, rank, taken
 
 PROJECT = "/projects/capitals/"
 LONG = (
@@ -31,6 +33,36 @@ def pieces(world: World) -> list[str]:
     return [f"/assignments/{taken(world.project, world.alice, kind).pk}/" for kind in ItemKind]
 
 
+def done_pieces(world: World, text: str = LONG) -> list[str]:
+    """Pages about work of Alice's that is submitted, skipped or rejected."""
+    Terms.objects.create(project=world.project, version=1, text=text)
+    for number in range(3):
+        make_prompt(world.project, f"{text} {number}?")
+    answered, rejected, skipped = (taken_anew(world) for _piece in range(3))
+    answer(answered, text)
+    record = answer(rejected, text)
+    type(record).objects.filter(pk=record.pk).update(review="rejected")
+    appeals.appeal(rejected, text=text)
+    skip(skipped, reason=SkipReason.NOT_MY_FIELD)
+    make_ranking_item(world.project, texts=(text, "short"))
+    ranked = taken(world.project, world.alice, ItemKind.RANKING)
+    rank(ranked, [list(ranked.shown)])
+    return [
+        f"/assignments/{answered.pk}/", f"/assignments/{answered.pk}/edit/", f"/assignments/{rejected.pk}/appeal/",
+        f"/assignments/{skipped.pk}/", f"/assignments/{ranked.pk}/improve/",
+    ]  # fmt: skip
+
+
+def taken_anew(world: World) -> Assignment:
+    """A piece beside those that Alice holds already: hers are put aside for the moment."""
+    held = Assignment.objects.filter(annotator=world.alice, state="leased")
+    ids = list(held.values_list("pk", flat=True))
+    held.update(annotator=world.bob)
+    piece = taken(world.project, world.alice, ItemKind.DEMONSTRATION)
+    Assignment.objects.filter(pk__in=ids).update(annotator=world.alice)
+    return piece
+
+
 def look(page: Page, path: str) -> None:
     page.goto(path)
     expect(page.locator("h1")).to_be_visible()
@@ -40,10 +72,12 @@ def look(page: Page, path: str) -> None:
 @pytest.mark.parametrize("language", ["en", "zh-hans"])
 def test_no_page_is_wider_than_a_phone(world: World, sign_in: SignIn, language: str) -> None:
     page = sign_in(world.alice, width=390, language=language)
-    for path in ("/", PROJECT, f"{PROJECT}work/", "/account/tokens/", "/account/password/change/", *pieces(world)):
+    paths = ("/", PROJECT, f"{PROJECT}work/", "/account/tokens/", "/account/password/change/", *pieces(world))
+    for path in (*paths, *done_pieces(world), f"{PROJECT}mine/", f"{PROJECT}terms/"):
         look(page, path)
     page = sign_in(world.ada, width=390, language=language, dark=True)
-    for path in ("/", PROJECT, f"{PROJECT}export/", f"{PROJECT}import/", f"{PROJECT}held/", f"{PROJECT}members/"):
+    others = [f"{PROJECT}{page}/" for page in ("appeals", "export", "import", "held", "members")]
+    for path in ("/", PROJECT, *others):
         look(page, path)
 
 
