@@ -7,7 +7,7 @@ from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from annotation import editing
+from annotation import editing, reviewing
 from annotation.models import Appeal, AppealState, Assignment, Project, ReviewState, User
 from annotation.refusals import Refused
 from annotation.wording import cleaned
@@ -42,7 +42,10 @@ def answer(appeal: Appeal, *, reviewer: User, grant: bool, text: str = "") -> No
         text = cleaned(text, longest=LONGEST)
     record = editing.record_of(appeal.assignment)
     if grant and record is not None:
-        type(record)._default_manager.filter(pk=record.pk).update(review=ReviewState.ACCEPTED)
+        kind = next(kind for kind, model in reviewing.MODELS.items() if isinstance(record, model))
+        reviewing.decide(
+            appeal.assignment.item.project, reviewer=reviewer, kind=kind, pieces=[record.pk], state=ReviewState.ACCEPTED
+        )
     current.state = AppealState.GRANTED if grant else AppealState.DISMISSED
     current.answer, current.answered_by, current.answered_at = text.strip(), reviewer, timezone.now()
     current.save()

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import Any
 
 from django.db.models import Count, DurationField, ExpressionWrapper, F, FloatField, Q, QuerySet, Sum, Value
 from django.db.models.functions import Coalesce, Extract, Least, TruncDate
@@ -118,10 +117,9 @@ def timesheet(project: Project, user: User) -> list[Day]:
 
 def why_rejected(record: editing.Work) -> str:
     """The reason that the reviewer gave."""
-    reviews: Any = getattr(record, "reviews", None)
-    if reviews is None or record.review != ReviewState.REJECTED:
+    if record.review != ReviewState.REJECTED:
         return ""
-    return reviews.order_by("-pk").values_list("reason", flat=True).first() or ""
+    return record.reviews.order_by("-pk").values_list("reason", flat=True).first() or ""
 
 
 def _piece(project: Project, assignment: Assignment) -> Piece:
