@@ -134,7 +134,7 @@ def submit_ranking(
             _("The line of what is acceptable is after group %(found)d; expected 0 to %(most)d.")
             % {"found": acceptable, "most": len(groups)}
         )
-    content = {
+    content: dict[str, Any] = {
         "groups": [sorted(group) for group in groups],
         "ratings": {str(completion): rating for completion, rating in ratings.items()},
         "flags": {str(completion): dict(answers) for completion, answers in flags.items() if answers},

@@ -54,8 +54,12 @@ def judgement(ranking: Ranking) -> Judgement:
 
 
 def judgements_of(project: Project) -> list[Judgement]:
-    """All rankings of a project that count: neither they nor their prompts are rejected. One query."""
-    counted = Ranking.objects.filter(prompt__project=project).exclude(review=ReviewState.REJECTED)
+    """All rankings of a project that count: neither they nor their prompts are rejected. One query.
+
+    A person's edit over the output that it improves is no judgement of outputs put side by side by chance.
+    """
+    own = Ranking.objects.filter(prompt__project=project).exclude(origin__has_key="edit_in")
+    counted = own.exclude(review=ReviewState.REJECTED)
     rows = (
         counted.exclude(prompt__review=ReviewState.REJECTED)
         .order_by("pk")

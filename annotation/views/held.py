@@ -19,10 +19,8 @@ PAGE = 50
 def held(request: SignedInRequest, project: Project) -> HttpResponse:
     waiting = Completion.objects.held().filter(prompt__project=project).select_related("prompt", "generator")
     page = Paginator(waiting.order_by("pk"), PAGE).get_page(request.GET.get("page"))
-    for output in page:
-        before, found, after = output.text.partition(output.giveaway)
-        output.parts = {"before": before, "found": found, "after": after}
-    return render(request, "annotation/held.html", {"project": project, "page": page})
+    outputs = [(output, output.text.partition(output.giveaway)) for output in page]
+    return render(request, "annotation/held.html", {"project": project, "page": page, "outputs": outputs})
 
 
 @project_page("POST", roles=(Role.ADMIN,))

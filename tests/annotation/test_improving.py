@@ -10,6 +10,7 @@ from django.test import Client
 from annotation.collection import Refused, improve
 from annotation.exporting import comparison_rows
 from annotation.models import Assignment, Completion, Demonstration, Generator, GeneratorKind, Ranking
+from annotation.quality import judgements_of
 from tests.world import World, make_ranking_item, make_token, rank, taken
 
 BETTER = "Paris is the capital of France."
@@ -41,6 +42,12 @@ def test_the_preference_is_exported_as_a_comparison(world: World, ranked: Assign
     [row] = [row for row in comparison_rows(world.project) if row["ranking"] == made.preference.pk]
     original = Completion.objects.get(pk=ranked.shown[0])
     assert (row["chosen"], row["rejected"]) == (BETTER, original.text)
+
+
+def test_it_is_no_judgement_among_outputs_that_chance_had_put_side_by_side(world: World, ranked: Assignment) -> None:
+    before = judgements_of(world.project)
+    improve(ranked, completion=ranked.shown[0], text=BETTER)
+    assert judgements_of(world.project) == before
 
 
 def test_the_same_edit_again_changes_nothing_and_another_is_refused(ranked: Assignment) -> None:
