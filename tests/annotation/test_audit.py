@@ -84,7 +84,7 @@ def test_settings_changed_in_the_administration_are_logged(world: World) -> None
         "archived_at_0": "",
         "archived_at_1": "",
     }
-    for prefix in ("memberships", "guidelines"):
+    for prefix in ("memberships", "guidelines", "terms"):
         sent |= {f"{prefix}-TOTAL_FORMS": 0, f"{prefix}-INITIAL_FORMS": 0}
     answered = client.post(address, {name: value for name, value in sent.items() if value is not None})
     assert answered.status_code == 302, answered.context["errors"]
