@@ -6,7 +6,7 @@ A slot of an item is free or held by one live assignment. Every change of `Item.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import nullcontext
 from datetime import timedelta
 from enum import Enum, auto
@@ -151,6 +151,23 @@ update annotation_item item set open_slots = array_remove(item.open_slots, free.
 from free where item.id = free.id returning free.slot
 """
 
+# An answer that was rejected keeps its slot, and the item gets one more: others are asked for what it should have been.
+REPLACE = """
+update annotation_item item set overlap = overlap + rejected.answers,
+    open_slots = open_slots || array(select generate_series(overlap + 1, overlap + rejected.answers))::smallint[]
+from (select item_id, count(*)::int as answers from annotation_assignment
+    where id = any(%(assignments)s) group by item_id) rejected
+where item.id = rejected.item_id and item.kind <> 'instruction'
+"""
+
+# The slot is closed again where nobody has taken it.
+KEEP = """
+update annotation_item item set overlap = overlap - 1, open_slots = array_remove(open_slots, overlap)
+from annotation_assignment assignment
+where assignment.id = %(assignment)s and item.id = assignment.item_id
+    and overlap > 1 and overlap = any(open_slots)
+"""
+
 SWEEP_LOCK = 0x504C554D42  # any number that no other advisory lock of ours uses
 INSTRUCTIONS_LOCK = 0x494E  # the first of two; the second is the project
 
@@ -233,6 +250,18 @@ def undo_skip(assignment: Assignment) -> bool:
 def release_expired() -> int:
     """Give the slots of leases that ran out back to the queue; how many there were."""
     return _scalar(RELEASE, {"sweep": SWEEP_LOCK}) or 0
+
+
+def replace(assignments: Collection[int]) -> None:
+    """Ask others for an answer in the place of each of these, which were rejected."""
+    with connection.cursor() as cursor:
+        cursor.execute(REPLACE, {"assignments": list(assignments)})
+
+
+def keep(assignments: Collection[int]) -> None:
+    """Undo `replace`: nobody is asked any more for an answer in the place of these, unless somebody is at it."""
+    with connection.cursor() as cursor:
+        cursor.executemany(KEEP, [{"assignment": assignment} for assignment in assignments])
 
 
 def finish(assignment: Assignment, *, client_key: UUID, spent: float | None = None) -> Finish:

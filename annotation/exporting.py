@@ -72,7 +72,10 @@ def ranking_rows(project: Project, *, only: Q | None = None) -> Iterator[Row]:
 
 
 def comparison_rows(project: Project, *, only: Q | None = None) -> Iterator[Row]:
-    """The pairs that follow from the rankings; a tie gives none."""
+    """The pairs that follow from the rankings. A tie gives none, and neither does a set of which nothing is acceptable:
+    the less bad of two is no answer to learn. The rankings hold those too.
+    """
+    only = (only or Q()) & ~Q(acceptable=0)
     for row in ranking_rows(project, only=only):
         for pair in combinations(row["completions"], 2):
             better, worse = sorted(pair, key=lambda completion: int(completion["rank"]))

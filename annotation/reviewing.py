@@ -15,6 +15,7 @@ from django.db import transaction
 from django.db.models import Count, Max, Min, Q, QuerySet
 from django.utils.translation import gettext as _
 
+from annotation import assignment as leases
 from annotation import audit
 from annotation.models import Demonstration, Project, Prompt, Ranking, Review, ReviewState, User, WorkKind
 from annotation.refusals import Refused
@@ -146,11 +147,23 @@ def _write(project: Project, kind: WorkKind, reviews: list[Review], *, action: a
     by_state: dict[str, list[int]] = {}
     for review in reviews:
         by_state.setdefault(review.state, []).append(getattr(review, f"{kind}_id"))
+    if kind != WorkKind.PROMPT:
+        _ask_again(kind, reviews)
     for state, ids in by_state.items():
         work(project, kind).filter(pk__in=ids).update(review=state)
         audit.record(
             action, actor=actor, project=project, kind=str(kind), state=str(state), ids=ids, reason=reviews[0].reason
         )
+
+
+def _ask_again(kind: WorkKind, reviews: list[Review]) -> None:
+    """What is rejected is asked for again, and what is rejected no more is not."""
+    assignments = MODELS[kind]._default_manager.filter(assignment__isnull=False)
+    rejected = {getattr(review, f"{kind}_id"): review.state == ReviewState.REJECTED for review in reviews}
+    was = {getattr(review, f"{kind}_id") for review in reviews if review.previous == ReviewState.REJECTED}
+    held = dict(assignments.filter(pk__in=rejected).values_list("pk", "assignment"))
+    leases.replace([held[pk] for pk in held if rejected[pk]])
+    leases.keep([held[pk] for pk in held if pk in was and not rejected[pk]])
 
 
 def _history(kind: WorkKind, ids: Collection[int]) -> tuple[dict[int, int], dict[int, str]]:
