@@ -28,9 +28,9 @@ OVERRIDES: dict[str, dict[str, dict[str, Any]]] = {
         "sft": SHORT | {"dropout": 0.0, "learning_rate": 5e-4, "batch_size": 8, "epochs": 2.0},
         "reward_model": SHORT | {"learning_rate": 1e-3, "weight_decay": 0.3, "batch_size": 16, "epochs": 2.0},
         "ppo": SHORT | {
-            "learning_rate": 3e-4, "value_learning_rate": 3e-4, "warmup_steps": 10, "total_episodes": 4096,
-            "batch_size": 64, "minibatch_size": 64, "num_ppo_epochs": 2, "response_length": 64, "kl_coef": 0.15,
-            "missing_eos_penalty": 1.0, "ptx_coef": 0.5, "ptx_batch_size": 16, "ema_decay": 0.0,
+            "learning_rate": 3e-4, "value_learning_rate": 3e-4, "warmup_steps": 10, "total_episodes": 3072,
+            "batch_size": 64, "minibatch_size": 64, "num_ppo_epochs": 2, "response_length": 64, "kl_coef": 0.3,
+            "missing_eos_penalty": 1.0, "ptx_coef": 0.01, "ptx_batch_size": 16, "ema_decay": 0.0,
         },
         "sample": SHORT | {"max_new_tokens": 64},
         "score": SHORT,

@@ -41,10 +41,10 @@ class Plan:
     seed: int = 0
     rounds: int = 2
     annotators: int = 6
-    k: int = 4
+    k: int = 6
     instructions: int = 4_800
     demonstrations: int = 48
-    rankings: int = 2_100
+    rankings: int = 1_900
     rankings_later: int = 1_700
     rankings_at_last: int = 100
     ranked_by_several: int = 80
