@@ -39,6 +39,7 @@ with held as (
         join annotation_item item on item.id = assignment.item_id
         where assignment.annotator_id = %(annotator)s and assignment.state = 'leased'
             and item.project_id = %(project)s and item.kind = any(%(kinds)s)
+            and assignment.id is distinct from %(after)s
         order by assignment.id limit 1)
     returning *
 ), fronts as (
@@ -178,8 +179,12 @@ class Finish(Enum):
     TOO_LATE = auto()
 
 
-def take(project: Project, annotator: User, *, kinds: Sequence[ItemKind] | None = None) -> Assignment | None:
+def take(
+    project: Project, annotator: User, *, kinds: Sequence[ItemKind] | None = None, after: Assignment | None = None
+) -> Assignment | None:
     """The next piece for this person, loaded whole: what they hold already, else the most urgent, oldest open piece.
+
+    With `after`, a piece they are at: the one they hold beside it, so that it can be loaded before it is needed.
 
     Never their own prompt, a language they don't read, what may be harmful unless they agreed to see it, or a piece
     that they did or skipped. What they let run out
@@ -191,6 +196,7 @@ def take(project: Project, annotator: User, *, kinds: Sequence[ItemKind] | None 
     asked = {
         "project": project.pk, "annotator": annotator.pk, "languages": project.languages,
         "kinds": [str(kind) for kind in wanted], "lease": timedelta(minutes=project.lease_minutes),
+        "after": after.pk if after else None,
     }  # fmt: skip
     found = _lease(TAKE, asked)
     if found is None and ItemKind.INSTRUCTION in wanted and project.instructions_wanted:

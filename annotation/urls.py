@@ -37,6 +37,7 @@ urlpatterns = [
     path("assignments/<int:pk>/improve/", work.improve, name="assignment-improve"),
     path("assignments/<int:pk>/skip/", work.skip, name="assignment-skip"),
     path("assignments/<int:pk>/skip/undo/", work.undo_skip, name="assignment-undo-skip"),
+    path("assignments/<int:pk>/next/", work.following, name="assignment-next"),
     path("assignments/<int:pk>/draft/", work.draft, name="assignment-draft"),
     path("assignments/<int:pk>/preview/", work.preview, name="assignment-preview"),
     path("assignments/<int:pk>/heartbeat/", work.heartbeat, name="assignment-heartbeat"),

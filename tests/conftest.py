@@ -16,7 +16,7 @@ DATA = Path(tempfile.mkdtemp(prefix="plumbline-test-"))
 BY_URL = bool(os.environ.get("DATABASE_URL"))
 
 os.environ["PLUMBLINE_DATA"] = str(DATA)
-os.environ["DJANGO_SETTINGS_MODULE"] = "config.settings"
+os.environ["DJANGO_SETTINGS_MODULE"] = os.environ.get("TEST_SETTINGS", "config.settings")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 if BY_URL:
     os.environ.setdefault("SECRET_KEY", "only-for-tests")

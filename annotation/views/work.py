@@ -63,8 +63,7 @@ def submit(request: SignedInRequest, assignment: Assignment) -> HttpResponse:
         assignment.refresh_from_db(fields=["state"])
         form.add_error(None, str(refusal))
         return assignment_form(request, assignment, form, status=INVALID)
-    messages.success(request, said_of(request, assignment))
-    return led_on(request, next_piece(request, assignment.item.project))
+    return led_on(request, next_piece(request, assignment.item.project), said=said_of(request, assignment))
 
 
 @assignment_page("GET", "POST")
@@ -84,8 +83,7 @@ def edit(request: SignedInRequest, assignment: Assignment) -> HttpResponse:
     try:
         if form.is_valid():
             hand_in(assignment, form, edit=True)
-            messages.success(request, _("Changed."))
-            return led_on(request, redirect("assignment", assignment.pk))
+            return led_on(request, redirect("assignment", assignment.pk), said=_("Changed."))
     except collection.Refused as refusal:
         form.add_error(None, str(refusal))
     return assignment_form(request, assignment, form, status=INVALID, is_edit=True)
@@ -136,6 +134,16 @@ def undo_skip(request: SignedInRequest, assignment: Assignment) -> HttpResponse:
         return redirect("assignment", assignment.pk)
     messages.warning(request, _("Others have taken the piece meanwhile, so it can't come back to you."))
     return redirect("work", assignment.item.project.slug)
+
+
+@assignment_page("POST")
+def following(request: SignedInRequest, assignment: Assignment) -> JsonResponse:
+    """Holds the piece after this one too, for the page to load it while the person is at this one."""
+    project = assignment.item.project
+    if assignment.state != AssignmentState.LEASED or terms.due(project, request.user):
+        return JsonResponse({"next": None})
+    taken = leases.take(project, request.user, kinds=wanted_kinds(request, project), after=assignment)
+    return JsonResponse({"next": reverse("assignment", args=[taken.pk]) if taken else None})
 
 
 @assignment_page("POST")
@@ -213,11 +221,18 @@ def is_first(assignment: Assignment) -> bool:
     return not done.filter(item__project=assignment.item.project_id, item__kind=assignment.item.kind).exists()
 
 
-def led_on(request: SignedInRequest, response: HttpResponseRedirect) -> HttpResponse:
-    """A redirect, or for the page's script the address it leads to: the script can then tell that all is kept."""
-    if request.get_preferred_type(["text/html", "application/json"]) == "application/json":
-        return JsonResponse({"next": response.url})
-    return response
+def led_on(request: SignedInRequest, response: HttpResponseRedirect, *, said: str) -> HttpResponse:
+    """A redirect, or for the page's script the address it leads to: the script can then tell that all is kept.
+
+    A script that has the next page loaded already shows there what is said of this one.
+    """
+    if request.get_preferred_type(["text/html", "application/json"]) != "application/json":
+        messages.success(request, said)
+        return response
+    if request.headers.get("X-Loaded") == response.url:
+        return JsonResponse({"next": response.url, "said": said})
+    messages.success(request, said)
+    return JsonResponse({"next": response.url})
 
 
 def outputs(assignment: Assignment, form: RankingForm) -> list[dict[str, Any]]:
@@ -256,11 +271,15 @@ def next_piece(request: SignedInRequest, project: Project) -> HttpResponseRedire
     """To the next piece of the kinds this person works on now, or to the page that says why there is none."""
     if terms.due(project, request.user):
         return redirect("terms", project.slug)
-    kinds = [ItemKind(kind) for kind in request.session.get(wanted_key(project), [])]
-    taken = leases.take(project, request.user, kinds=kinds or None)
+    taken = leases.take(project, request.user, kinds=wanted_kinds(request, project))
     if taken is None:
         return redirect(f"{reverse('work', args=[project.slug])}?{FOUND_NOTHING}")
     return redirect("assignment", taken.pk)
+
+
+def wanted_kinds(request: SignedInRequest, project: Project) -> list[ItemKind] | None:
+    """The kinds of work that the person chose; None: any."""
+    return [ItemKind(kind) for kind in request.session.get(wanted_key(project), [])] or None
 
 
 def wanted_key(project: Project) -> str:

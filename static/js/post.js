@@ -7,8 +7,8 @@ export function csrfToken() {
 }
 
 // A redirect is not followed: it leads to the sign-in page, and must not be taken for success.
-export function post(url, body = {}, { keepalive = false } = {}) {
+export function post(url, body = {}, { keepalive = false, headers = {} } = {}) {
   const data = body instanceof FormData ? body : new URLSearchParams(body);
-  const headers = { "X-CSRFToken": csrfToken(), Accept: "application/json" };
-  return fetch(url, { method: "POST", body: data, keepalive, headers, redirect: "manual" });
+  const all = { "X-CSRFToken": csrfToken(), Accept: "application/json", ...headers };
+  return fetch(url, { method: "POST", body: data, keepalive, headers: all, redirect: "manual" });
 }

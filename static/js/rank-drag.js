@@ -1,7 +1,7 @@
 // Dragging of chips between rank columns by mouse, pen and touch. Calls moved(key, rank) when one is dropped on a column.
 const SLACK = 5; // pixels before a press becomes a drag
 
-export function makeDraggable(board, moved) {
+export function makeDraggable(board, moved, { signal }) {
   let drag = null;
   let dropped = false;
 
@@ -47,5 +47,5 @@ export function makeDraggable(board, moved) {
   for (const lost of ["pointercancel", "lostpointercapture"]) {
     board.addEventListener(lost, (event) => event.pointerId === drag?.pointer && end());
   }
-  document.addEventListener("keydown", (event) => event.key === "Escape" && drag && end());
+  document.addEventListener("keydown", (event) => event.key === "Escape" && drag && end(), { signal });
 }

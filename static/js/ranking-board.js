@@ -30,9 +30,10 @@ class RankingBoard extends HTMLElement {
     const compare = document.querySelector("[data-compare]");
     compare.hidden = false;
     compare.addEventListener("click", () => this.compare());
-    makeDraggable(this.board, (key, rank) => this.dropped(key, rank));
-    this.onKey = (event) => this.pressed(event);
-    document.addEventListener("keydown", this.onKey);
+    this.gone = new AbortController();
+    const { signal } = this.gone;
+    makeDraggable(this.board, (key, rank) => this.dropped(key, rank), { signal });
+    document.addEventListener("keydown", (event) => this.pressed(event), { signal });
 
     const marked = this.querySelector('[aria-invalid="true"]')?.closest(".output");
     this.choose(marked ?? this.outputs[0], { go: Boolean(marked) });
@@ -40,7 +41,7 @@ class RankingBoard extends HTMLElement {
   }
 
   disconnectedCallback() {
-    document.removeEventListener("keydown", this.onKey);
+    this.gone.abort();
   }
 
   makeChip(output) {

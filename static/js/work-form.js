@@ -3,6 +3,7 @@
 // where the server is away. Without it the form works as it is.
 import { announce } from "plumbline/announce";
 import { forget, forgetOld, keep, kept } from "plumbline/kept";
+import { NextPiece } from "plumbline/next-piece";
 import { csrfToken, post } from "plumbline/post";
 
 const QUIET_MS = 800;
@@ -17,6 +18,8 @@ class WorkForm extends HTMLElement {
     this.status = this.querySelector("[data-status]");
     this.name = this.dataset.keptAs;
     this.changes = 0;
+    this.gone = new AbortController();
+    this.next = new NextPiece();
     for (const element of this.querySelectorAll("[data-needs-js]")) element.hidden = false;
     this.restore();
     this.watchTime();
@@ -25,22 +28,20 @@ class WorkForm extends HTMLElement {
     this.form.addEventListener("input", () => this.changed());
     this.form.addEventListener("change", () => this.changed());
     this.form.addEventListener("submit", (event) => this.submitOnce(event));
-    this.onKey = (event) => {
+    const { signal } = this.gone;
+    document.addEventListener("keydown", (event) => {
       if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) this.submit(event);
-    };
-    this.onSigningOut = (event) => this.saveBeforeSigningOut(event);
-    document.addEventListener("keydown", this.onKey);
-    document.addEventListener("submit", this.onSigningOut, { capture: true });
-    addEventListener("pagehide", () => this.flush());
-    addEventListener("pageshow", () => { this.submitted = false; });
+    }, { signal });
+    document.addEventListener("submit", (event) => this.saveBeforeSigningOut(event), { capture: true, signal });
+    addEventListener("pagehide", () => this.flush(), { signal });
+    addEventListener("pageshow", () => { this.submitted = false; }, { signal });
     if (this.dataset.heartbeatUrl) this.heart = setInterval(() => this.beat(), Number(this.dataset.heartbeatSeconds) * 1000);
     document.getElementById("errors")?.scrollIntoView({ block: "center" });
     forgetOld();
   }
 
   disconnectedCallback() {
-    document.removeEventListener("keydown", this.onKey);
-    document.removeEventListener("submit", this.onSigningOut, { capture: true });
+    this.gone.abort();
     clearInterval(this.heart);
     clearTimeout(this.timer);
   }
@@ -58,6 +59,7 @@ class WorkForm extends HTMLElement {
   }
 
   changed() {
+    if (!this.changes && this.dataset.nextUrl) this.next.load(this.dataset.nextUrl, this.dataset.kind);
     this.changes += 1;
     this.keepHere();
     this.saveSoon(QUIET_MS);
@@ -159,10 +161,12 @@ class WorkForm extends HTMLElement {
   }
 
   async send() {
-    const answer = await this.post(this.form.action, { whole: true });
+    const answer = await this.post(this.form.action, { whole: true, loaded: this.next.url });
     if (answer?.ok) {
       forget(this.name);
-      location.assign((await answer.json()).next);
+      const { next, said } = await answer.json();
+      if (said && next === this.next.url) this.next.show(said);
+      else location.assign(next);
     } else if (answer && answer.type !== "opaqueredirect" && answer.status < 500) {
       this.form.elements.csrfmiddlewaretoken.value = csrfToken();
       this.form.submit(); // refused, with reasons: the key is the same, so the page that says why is all that comes
@@ -174,18 +178,19 @@ class WorkForm extends HTMLElement {
 
   // ── Under way ───────────────────────────────────────────────────────────────────────────────────────────────────
 
-  post(url, { keepalive = false, whole = false } = {}) {
+  post(url, { keepalive = false, whole = false, loaded = "" } = {}) {
     this.noteTime();
     const data = new FormData(this.form);
     for (const name of whole ? NOT_DRAFT.slice(0, 1) : NOT_DRAFT) data.delete(name);
-    return post(url, data, { keepalive }).catch(() => null);
+    return post(url, data, { keepalive, headers: { "X-Loaded": loaded } }).catch(() => null);
   }
 
   watchTime() {
     this.spent = Number(this.form.elements.seconds?.value || 0);
     this.seen = Date.now();
-    for (const sign of SIGNS_OF_LIFE) addEventListener(sign, () => this.noteTime(), { passive: true, capture: true });
-    document.addEventListener("visibilitychange", () => this.noteTime());
+    const { signal } = this.gone;
+    for (const sign of SIGNS_OF_LIFE) addEventListener(sign, () => this.noteTime(), { passive: true, capture: true, signal });
+    document.addEventListener("visibilitychange", () => this.noteTime(), { signal });
   }
 
   // The time since the last sign of life counts, but not all of a long absence, and not while the page is out of sight.

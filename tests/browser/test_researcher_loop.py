@@ -26,7 +26,7 @@ def lab(transactional_db: None) -> Lab:
 
 @pytest.mark.timeout(600)
 def test_a_round_from_the_button_to_its_outputs_in_the_queue(lab: Lab, sign_in: SignIn) -> None:  # noqa: F811
-    from tests.training.processes import worker
+    from tests.processes import worker
 
     page = sign_in(lab.rosa)
     page.goto(f"/projects/{lab.project.slug}/rounds/")

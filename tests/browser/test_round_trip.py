@@ -60,7 +60,9 @@ def test_every_order_of_three_goes_from_the_keyboard_to_the_loss(transactional_d
     asked = [[{"role": "user", "content": f"Order {number}"}] for number in range(60)]
     prompts = add_prompts(world.project, [NewPrompt(messages, split=Split.TRAIN) for messages in asked])
     prompts = [prompt for prompt in prompts if prompt.pool == Pool.REWARD][: len(ORDERS)]
-    wanted = {prompt.text: dict(zip(REWARDS, ranks, strict=True)) for prompt, ranks in zip(prompts, ORDERS, strict=True)}
+    wanted = {
+        prompt.text: dict(zip(REWARDS, ranks, strict=True)) for prompt, ranks in zip(prompts, ORDERS, strict=True)
+    }
     for prompt in prompts:
         make_ranking_item(world.project, prompt=prompt, texts=tuple(REWARDS))
 

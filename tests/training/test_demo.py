@@ -17,7 +17,7 @@ from django.contrib.auth import authenticate
 from django.core.management import call_command
 
 from annotation.models import Demonstration, Item, ItemKind, Membership, Project, Prompt, Ranking, Role, Split, User
-from tests.training.processes import environment
+from tests.processes import environment
 from training import bootstrap
 from training.management.commands import demo
 from training.models import Policy, TrainingRun

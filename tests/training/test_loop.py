@@ -19,7 +19,7 @@ import pytest
 from annotation.adding import NewPrompt, add_prompts
 from annotation.models import Completion, Item, Split
 from tests.algorithms.tiny import FAMILIES, build, sentences
-from tests.training.processes import trainers, wait_for, worker
+from tests.processes import trainers, wait_for, worker
 from tests.world import World, make_token, make_world
 from training import generation, registry, runs
 from training.models import Policy, Round, Stage, TrainingRun

@@ -19,7 +19,7 @@ from celery import current_app
 from django.conf import settings
 from django.utils import timezone
 
-from tests.training.processes import supervisor, trainers, wait_for, worker
+from tests.processes import supervisor, trainers, wait_for, worker
 from tests.training.world import Lab, build_lab
 from training import commands, runs
 from training.datasets import freeze

@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.training.processes import wait_for
+from tests.processes import wait_for
 from tests.training.world import texts_file
 from training import spare as module
 from training.spare import Spare

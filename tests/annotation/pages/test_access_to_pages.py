@@ -55,7 +55,7 @@ def test_an_assignment_is_its_annotators_alone(world: World, sign_in: SignIn) ->
     assert sign_in(world.alice).get(path).status_code == 200
     for person in (world.bob, world.ada, world.rosa, world.charlie):
         assert sign_in(person).get(path).status_code == 404
-        for verb in ("submit", "edit", "skip", "skip/undo", "draft", "preview", "heartbeat"):
+        for verb in ("submit", "edit", "skip", "skip/undo", "next", "draft", "preview", "heartbeat"):
             assert sign_in(person).post(f"{path}{verb}/").status_code == 404
 
 

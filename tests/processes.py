@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -30,6 +31,24 @@ def environment() -> dict[str, str]:
         "PUBLIC_HTTPS": "False",
         "PYTHONPATH": str(settings.BASE_DIR),
     }
+
+
+@contextmanager
+def web() -> Iterator[str]:
+    """The web server as the stack starts it; its address."""
+    with socket.create_server(("127.0.0.1", 0), backlog=256) as listener:
+        address = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        server = ["gunicorn", "config.wsgi:application", "--bind", f"fd://{listener.fileno()}"]
+        size = ["--worker-class", "gthread", "--workers", "2", "--threads", "8"]
+        process = subprocess.Popen(
+            [sys.executable, "-m", *server, *size], env=environment(), cwd=settings.BASE_DIR,
+            pass_fds=[listener.fileno()],
+        )  # fmt: skip
+        try:
+            yield address
+        finally:
+            process.terminate()
+            process.wait(30)
 
 
 @contextmanager
