@@ -5,7 +5,8 @@ from __future__ import annotations
 from annotation.forms.base import limit
 from annotation.forms.data import KIND_LABELS, ImportForm
 from annotation.forms.instruction import InstructionForm
-from annotation.forms.people import MemberForm, TokenForm
+from annotation.forms.people import InvitationForm, LimitsForm, MemberForm, RateForm, RoleForm, TokenForm
+from annotation.forms.projects import CopyForm, NewProjectForm, SettingsForm, VersionForm
 from annotation.forms.ranking import RankingForm
 from annotation.forms.review import AppealAnswerForm, ReviewFilterForm, WhatIfForm
 from annotation.forms.work import AppealForm, AssignmentForm, DemonstrationForm, ImproveForm
@@ -23,14 +24,22 @@ __all__ = [
     "AppealAnswerForm",
     "AppealForm",
     "AssignmentForm",
+    "CopyForm",
     "DemonstrationForm",
     "ImportForm",
     "ImproveForm",
     "InstructionForm",
+    "InvitationForm",
+    "LimitsForm",
     "MemberForm",
+    "NewProjectForm",
     "RankingForm",
+    "RateForm",
     "ReviewFilterForm",
+    "RoleForm",
+    "SettingsForm",
     "TokenForm",
+    "VersionForm",
     "WhatIfForm",
     "limit",
 ]
