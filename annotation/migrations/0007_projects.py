@@ -67,7 +67,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='project',
             name='wide_percent',
-            field=models.PositiveSmallIntegerField(default=0, help_text='So many sets are ranked by more people, to see how far they agree.', validators=[django.core.validators.MaxValueValidator(100)], verbose_name='percent of sets for more annotators'),
+            field=models.PositiveSmallIntegerField(default=0, help_text='So many sets are ranked by more people, to see how far they agree.', validators=[django.core.validators.MaxValueValidator(100)], verbose_name='percent of sets with more annotators'),
         ),
         migrations.AlterField(
             model_name='guidelines',

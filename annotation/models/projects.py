@@ -107,7 +107,7 @@ class Project(models.Model):
         help_text=_("Of sets that are added from now on."),
     )
     wide_percent = models.PositiveSmallIntegerField(
-        _("percent of sets for more annotators"),
+        _("percent of sets with more annotators"),
         default=0,
         validators=[MaxValueValidator(100)],
         help_text=_("So many sets are ranked by more people, to see how far they agree."),
