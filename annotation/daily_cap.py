@@ -1,4 +1,8 @@
-"""How many pieces an annotator may do in a project in a day, where its admin set a cap. Days are those of UTC."""
+"""How many pieces an annotator may do in a project in a day, where its admin set a cap. Days are those of UTC.
+
+It limits what is handed out: two requests of one person at the same instant may pass it by one, and a piece that comes
+in late is kept.
+"""
 
 from __future__ import annotations
 

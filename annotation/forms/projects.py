@@ -21,9 +21,21 @@ else:
     ProjectModelForm = forms.ModelForm
 
 
-class NewProjectForm(ProjectModelForm):
-    """`instance`: nothing, or a project whose settings the new one starts with."""
+class DescribedForm(ProjectModelForm):
+    """A form with a project's description, or without it."""
 
+    def __init__(self, data: Any = None, *, instance: Project | None = None) -> None:
+        super().__init__(data, instance=instance, label_suffix="")
+        if "description" in self.fields:
+            self.fields["description"].widget.attrs["rows"] = 3
+
+    def clean_description(self) -> str:
+        """Browsers send line ends of their own, which would pass for a change."""
+        found: str = self.cleaned_data["description"]
+        return found.replace("\r\n", "\n")
+
+
+class NewProjectForm(DescribedForm):
     slug = forms.SlugField(
         label=gettext_lazy("Short name"),
         max_length=60,
@@ -34,10 +46,6 @@ class NewProjectForm(ProjectModelForm):
     class Meta:
         model = Project
         fields: tuple[str, ...] = ("name", "slug", "description")
-
-    def __init__(self, data: Any = None) -> None:
-        super().__init__(data, label_suffix="")
-        self.fields["description"].widget.attrs["rows"] = 3
 
     def clean_slug(self) -> str:
         found: str = self.cleaned_data["slug"] or slugify(self.cleaned_data.get("name", ""))[:60]
@@ -55,9 +63,6 @@ class CopyForm(NewProjectForm):
 
     class Meta(NewProjectForm.Meta):
         fields = ("name", "slug")
-
-    def __init__(self, data: Any = None) -> None:
-        super(NewProjectForm, self).__init__(data, label_suffix="")
 
 
 class LanguagesField(forms.CharField):
@@ -93,7 +98,7 @@ class FlagsField(forms.CharField):
         return {"key": key.strip(), "label": label.strip()}
 
 
-class SettingsForm(ProjectModelForm):
+class SettingsForm(DescribedForm):
     languages = LanguagesField(
         label=gettext_lazy("Languages"),
         help_text=gettext_lazy("Codes separated by commas, as in en, zh. The first one is offered first."),
@@ -113,8 +118,7 @@ class SettingsForm(ProjectModelForm):
 
     def __init__(self, project: Project, data: Any = None) -> None:
         """The project itself is left as it is: a form that is not valid must not change what its page shows."""
-        super().__init__(data, instance=copy.copy(project), label_suffix="")
-        self.fields["description"].widget.attrs["rows"] = 3
+        super().__init__(data, instance=copy.copy(project))
 
 
 class VersionForm(PageForm):

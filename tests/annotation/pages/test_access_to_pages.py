@@ -70,7 +70,7 @@ def test_looking_changes_nothing(world: World, sign_in: SignIn) -> None:
     make_ranking_item(world.project)
     piece = taken(world.project, world.alice, ItemKind.RANKING)
     looks = {
-        world.alice: ["/", PROJECT, f"{PROJECT}work/", "/account/tokens/", f"/assignments/{piece.pk}/"],
+        world.alice: ["/", "/projects/", PROJECT, f"{PROJECT}work/", "/account/tokens/", f"/assignments/{piece.pk}/"],
         world.ada: [page for page, people in MAY_OPEN.items() if "ada" in people and page.endswith("/")],
     }
     for person, paths in looks.items():

@@ -12,7 +12,7 @@ from django.utils import timezone
 from annotation import membership
 from annotation.models import Invitation, Membership, PayRate, Role, User
 from tests.annotation.pages.conftest import SignIn
-from tests.world import World
+from tests.world import PASSWORD, World
 
 PROJECT = "/projects/capitals/"
 ACCOUNT = {"username": "kim", "password1": "a long enough word", "password2": "a long enough word"}
@@ -79,6 +79,12 @@ class TestFollowingTheLink:
         assert client.post(f"/join/{secret}/")["Location"] == PROJECT
         assert client.get(f"{PROJECT}work/").status_code == 200
         assert Client().get(f"/join/{secret}/").status_code == 404  # used up
+
+    def test_leads_back_after_signing_in(self, world: World, client: Client, secret: str) -> None:
+        page = client.get(f"/join/{secret}/").content.decode()
+        (sign_in_link,) = re.findall(r'href="(/account/login/[^"]+)"', page)
+        answer = client.post(sign_in_link, {"login": "charlie", "password": PASSWORD})
+        assert answer["Location"] == f"/join/{secret}/"
 
     def test_that_others_used_up_meanwhile_makes_no_account(
         self, world: World, client: Client, secret: str, sign_in: SignIn

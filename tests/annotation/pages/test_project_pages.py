@@ -87,7 +87,9 @@ class TestArchiving:
 
 class TestSettings:
     def test_sent_as_they_are_change_nothing(self, world: World, ada: Client) -> None:
-        assert ada.post(SETTINGS, sent_back(ada)).status_code == 302
+        Project.objects.filter(pk=world.project.pk).update(description="Two\nlines.")
+        as_browsers_do = {"description": "Two\r\nlines."}
+        assert ada.post(SETTINGS, sent_back(ada, **as_browsers_do)).status_code == 302
         assert not AuditEntry.objects.exists()
 
     def test_are_changed_and_stand_in_the_log_in_words(self, world: World, ada: Client) -> None:
