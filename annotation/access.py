@@ -47,6 +47,11 @@ def can(user: User | AnonymousUser, project: Project, *roles: Role) -> bool:
     return not roles_of(user, project).isdisjoint(roles)
 
 
+def may_create_projects(user: User | AnonymousUser) -> bool:
+    """Superusers, and those to whom one gave Django's permission to add projects."""
+    return user.has_perm("annotation.add_project")
+
+
 def assignment_for(user: User | AnonymousUser, assignment_id: int) -> Assignment:
     """The person's own assignment, while they are an annotator of its project; loaded whole. One query."""
     still_annotator = _memberships(user).filter(role=Role.ANNOTATOR).values("project")

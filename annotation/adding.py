@@ -135,7 +135,6 @@ def add_ranking_items(
     Of equal texts one is shown, and the others take its rank. Outputs that say who wrote them are held out. A set of
     which fewer than two are left to show makes no item.
     """
-    overlap = project.overlap if overlap is None else overlap
     added: list[Item] = []
     with transaction.atomic():
         for batch in batched(sets, BATCH):
@@ -143,10 +142,11 @@ def add_ranking_items(
             added += Item.objects.bulk_create(
                 Item(
                     project=project, kind=ItemKind.RANKING, prompt=prompt, **members, author_id=prompt.author_id,
-                    language=prompt.language, priority=priority, overlap=overlap,
-                    open_slots=list(range(1, overlap + 1)), harmful=harmful or prompt.harmful,
+                    language=prompt.language, priority=priority, overlap=annotators,
+                    open_slots=list(range(1, annotators + 1)), harmful=harmful or prompt.harmful,
                 )
                 for prompt, completion_ids, harmful in batch
+                for annotators in [_overlap(project, prompt) if overlap is None else overlap]
                 if len((members := _members([known[pk] for pk in completion_ids]))["completions"]) >= MIN_K
             )  # fmt: skip
     return added
@@ -180,6 +180,12 @@ def _first_set(completion: Completion) -> None:
     left = prompt.completions.exclude(pk__in=used).values_list("pk", flat=True)[:MAX_K]
     if len(left) >= MIN_K:
         add_ranking_items(prompt.project, [RankingSet(prompt, list(left))])
+
+
+def _overlap(project: Project, prompt: Prompt) -> int:
+    """More for a fixed share of the texts, read from a part of the digest that tells neither split nor pool."""
+    is_wide = int(prompt.digest[20:35], 16) % 100 < project.wide_percent
+    return project.wide_overlap if is_wide else project.overlap
 
 
 def _members(completions: Sequence[Completion]) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from psycopg.errors import DeadlockDetected, UniqueViolation
 
-from annotation import terms
+from annotation import daily_cap, terms
 from annotation.models import Assignment, AssignmentState, Item, ItemKind, Membership, Project, Role, SkipReason, User
 
 ATTEMPTS = 5
@@ -57,7 +57,7 @@ with held as (
         where item.project_id = %(project)s and item.kind = wanted.kind and item.language = spoken.language
             and item.harmful = may.harmful and not item.open_slots = '{}'
         order by item.priority desc, item.id limit 1) first
-    where not exists (select from held)
+    where not exists (select from held) and not {cap reached}
     order by first.priority desc, first.id
 ), candidate as (
     select piece.id, piece.slot, piece.completions
@@ -91,7 +91,7 @@ with held as (
     returning *
 )
 select id from held union all select id from resumed union all select id from leased
-"""
+""".replace("{cap reached}", daily_cap.REACHED)
 
 # The same, but waiting for pieces that others are locking: they may leave slots of them free.
 TAKE_PATIENTLY = TAKE.replace("for update skip locked", "for update")
@@ -187,7 +187,7 @@ def take(
     With `after`, a piece they are at: the one they hold beside it, so that it can be loaded before it is needed.
 
     Never their own prompt, a language they don't read, what may be harmful unless they agreed to see it, or a piece
-    that they did or skipped. What they let run out
+    that they did or skipped, and no more in a day than their cap. What they let run out
     comes back to them with its draft while a slot is free. None if there is nothing: `why_empty` says why.
     """
     if project.archived_at is not None:
@@ -199,6 +199,8 @@ def take(
         "after": after.pk if after else None,
     }  # fmt: skip
     found = _lease(TAKE, asked)
+    if found is None and daily_cap.is_reached(project, annotator):
+        return None
     if found is None and ItemKind.INSTRUCTION in wanted and project.instructions_wanted:
         found = _make_instruction(asked | {"wanted": project.instructions_wanted, "language": project.languages[0]})
     if found is None:
@@ -311,6 +313,8 @@ def why_empty(project: Project, annotator: User) -> str:
     """Why `take` finds nothing for this person, and when to come back."""
     if project.archived_at is not None:
         return _("This project is archived; nothing is collected for it any more.")
+    if daily_cap.is_reached(project, annotator):
+        return daily_cap.when_again()
     items = Item.objects.filter(project=project).exclude(open_slots=[])
     readable = items.filter(language__in=_languages(project, annotator))
     if not items.exists():

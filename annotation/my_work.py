@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, timedelta
+from decimal import Decimal
+from io import StringIO
 
 from django.db.models import Count, DurationField, ExpressionWrapper, F, FloatField, Q, QuerySet, Sum, Value
 from django.db.models.functions import Coalesce, Extract, Least, TruncDate
 from django.utils import timezone
 
 from annotation import editing
-from annotation.models import Appeal, Assignment, AssignmentState, ItemKind, Project, ReviewState, User
+from annotation.models import (
+    Appeal,
+    Assignment,
+    AssignmentState,
+    ItemKind,
+    PaidPer,
+    PayRate,
+    Project,
+    ReviewState,
+    User,
+)
 
 RECENT = timedelta(days=30)
+COLUMNS = ("day", "kind", "submitted", "skipped", "seconds", "rate", "per", "pay", "currency")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,15 +45,27 @@ class Piece:
 
 @dataclass(frozen=True, kw_only=True)
 class Day:
+    """What one person did of one kind on one day. `rate`: what they were paid for it then, if anything."""
+
     day: date
+    annotator: int
     kind: ItemKind
     submitted: int
     skipped: int
     seconds: float
+    rate: PayRate | None
 
     @property
     def time(self) -> timedelta:
         return timedelta(seconds=round(self.seconds))
+
+    @property
+    def pay(self) -> Decimal | None:
+        """By the piece submitted, or by the time spent; to a ten-thousandth, so that sums do not drift."""
+        if self.rate is None:
+            return None
+        units = Decimal(self.submitted) if self.rate.per == PaidPer.PIECE else Decimal(round(self.seconds)) / 3600
+        return (units * self.rate.amount).quantize(Decimal("0.0001"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,33 +112,54 @@ def summary(project: Project, user: User) -> Summary:
     )
 
 
-def timesheet(project: Project, user: User) -> list[Day]:
-    """Days and kinds of work, the newest first. Time is what the page counted while it was in use.
+def timesheet(project: Project, user: User | None = None) -> list[Day]:
+    """A person's days and kinds of work, the newest first; everybody's where nobody is named. Two queries.
+
+    Time is what the page counted while it was in use.
 
     Where a script submitted without counting, it is the time from taking to submitting, one lease at most.
     """
     passed = ExpressionWrapper(F("finished_at") - F("leased_at"), output_field=DurationField())
     lease = Value(project.lease_minutes * 60.0, FloatField())
     spent = Coalesce("seconds", Least(Extract(passed, "epoch", output_field=FloatField()), lease))
-    own = Assignment.objects.filter(item__project=project, annotator=user, finished_at__isnull=False)
+    done = Assignment.objects.filter(item__project=project, finished_at__isnull=False)
+    rates = PayRate.objects.filter(project=project).order_by("-since")
+    if user is not None:
+        done, rates = done.filter(annotator=user), rates.filter(user=user)
+    known = list(rates)
     rows = (
-        own.order_by()
+        done.order_by()
         .annotate(day=TruncDate("finished_at"))
-        .values("day", "item__kind")
+        .values("day", "annotator", "item__kind")
         .annotate(
             submitted=Count("pk", filter=Q(state=AssignmentState.SUBMITTED)),
             skipped=Count("pk", filter=Q(state=AssignmentState.SKIPPED)),
             spent=Sum(spent),
         )
-        .order_by("-day", "item__kind")
+        .order_by("-day", "annotator", "item__kind")
     )
     return [
         Day(
-            day=row["day"], kind=ItemKind(row["item__kind"]), submitted=row["submitted"], skipped=row["skipped"],
-            seconds=row["spent"],
+            day=row["day"], annotator=row["annotator"], kind=ItemKind(row["item__kind"]), submitted=row["submitted"],
+            skipped=row["skipped"], seconds=row["spent"],
+            rate=next((rate for rate in known if rate.user_id == row["annotator"] and rate.since <= row["day"]), None),
         )
         for row in rows
     ]  # fmt: skip
+
+
+def as_csv(project: Project, user: User | None = None) -> str:
+    """The timesheet as a file; everybody's has a column that says whose each line is."""
+    file = StringIO()
+    sheet = csv.writer(file)
+    days = timesheet(project, user)
+    names = dict(User.objects.filter(pk__in={day.annotator for day in days}).values_list("pk", "username"))
+    sheet.writerow(COLUMNS if user else ("person", *COLUMNS))
+    for day in days:
+        done = (day.day.isoformat(), day.kind.value, day.submitted, day.skipped, round(day.seconds))
+        paid = (day.rate.amount, day.rate.per, day.pay, project.currency) if day.rate else ("", "", "", "")
+        sheet.writerow((*done, *paid) if user else (names[day.annotator], *done, *paid))
+    return file.getvalue()
 
 
 def why_rejected(record: editing.Work) -> str:

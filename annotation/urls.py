@@ -2,7 +2,22 @@ from __future__ import annotations
 
 from django.urls import path
 
-from annotation.views import audit, data, held, home, members, mine, preferences, quality, review, tokens, work
+from annotation.views import (
+    audit,
+    data,
+    held,
+    home,
+    invitations,
+    members,
+    mine,
+    preferences,
+    projects,
+    quality,
+    review,
+    settings,
+    tokens,
+    work,
+)
 
 urlpatterns = [
     path("", home.home, name="home"),
@@ -10,7 +25,15 @@ urlpatterns = [
     path("preferences/keys/", preferences.keys, name="keys"),
     path("account/tokens/", tokens.tokens, name="tokens"),
     path("account/tokens/<int:pk>/revoke/", tokens.revoke, name="token-revoke"),
+    path("join/<str:secret>/", invitations.join, name="join"),
+    path("projects/", projects.projects, name="projects"),
     path("projects/<slug:slug>/", home.project, name="project"),
+    path("projects/<slug:slug>/copy/", projects.copy, name="project-copy"),
+    path("projects/<slug:slug>/archive/", projects.archive, name="project-archive"),
+    path("projects/<slug:slug>/reopen/", projects.reopen, name="project-reopen"),
+    path("projects/<slug:slug>/settings/", settings.settings, name="settings"),
+    path("projects/<slug:slug>/settings/guidelines/", settings.guidelines, name="settings-guidelines"),
+    path("projects/<slug:slug>/settings/terms/", settings.terms, name="settings-terms"),
     path("projects/<slug:slug>/work/", work.work, name="work"),
     path("projects/<slug:slug>/harmful/", preferences.harmful, name="harmful"),
     path("projects/<slug:slug>/held/", held.held, name="held"),
@@ -24,7 +47,11 @@ urlpatterns = [
     path("projects/<slug:slug>/export/<str:kind>.<str:form>", data.export_file, name="export-file"),
     path("projects/<slug:slug>/import/", data.import_, name="import"),
     path("projects/<slug:slug>/members/", members.members, name="members"),
+    path("projects/<slug:slug>/members/timesheets.csv", members.timesheets, name="timesheets"),
     path("projects/<slug:slug>/members/<int:pk>/remove/", members.remove, name="member-remove"),
+    path("projects/<slug:slug>/members/<str:username>/", members.member, name="member"),
+    path("projects/<slug:slug>/invitations/", invitations.invitations, name="invitations"),
+    path("projects/<slug:slug>/invitations/<int:pk>/revoke/", invitations.revoke, name="invitation-revoke"),
     path("projects/<slug:slug>/quality/", quality.quality, name="quality"),
     path("projects/<slug:slug>/review/", review.review, name="review"),
     path("projects/<slug:slug>/review/<uuid:batch>/undo/", review.undo, name="review-undo"),

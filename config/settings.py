@@ -195,6 +195,7 @@ SPECTACULAR_SETTINGS = {
     "COMPONENT_SPLIT_REQUEST": True,
     "ENUM_NAME_OVERRIDES": {
         "ItemKind": "annotation.models.ItemKind",
+        "Role": "annotation.models.Role",
         "PromptKind": "annotation.models.PromptKind",
         "AssignmentState": "annotation.models.AssignmentState",
         "RunState": "training.models.RunState",

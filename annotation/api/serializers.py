@@ -43,7 +43,8 @@ class ProjectSerializer(serializers.ModelSerializer[Project]):
         model = Project
         fields: tuple[str, ...] = (
             "slug", "name", "description", "k", "overlap", "instructions_wanted", "demonstrations_per_prompt",
-            "languages", "flags", "lease_minutes", "max_prompt_characters", "max_answer_characters",
+            "languages", "flags", "lease_minutes", "max_prompt_characters", "max_answer_characters", "wide_percent",
+            "wide_overlap", "currency", "archived_at",
         )  # fmt: skip
         read_only_fields = fields
 

@@ -2,11 +2,22 @@ from __future__ import annotations
 
 from django.urls import path
 
-from annotation.api import data, projects, tokens, work
+from annotation.api import data, members, projects, tokens, work
 
 urlpatterns = [
     path("projects/", projects.ProjectList.as_view(), name="api-projects"),
     path("projects/<slug:slug>/", projects.ProjectDetail.as_view(), name="api-project"),
+    path("projects/<slug:slug>/copy/", projects.Copy.as_view(), name="api-project-copy"),
+    path("projects/<slug:slug>/archive/", projects.Archive.as_view(), name="api-project-archive"),
+    path("projects/<slug:slug>/reopen/", projects.Reopen.as_view(), name="api-project-reopen"),
+    path("projects/<slug:slug>/guidelines/versions/", projects.GuidelinesVersions.as_view(), name="api-guidelines"),
+    path("projects/<slug:slug>/terms/versions/", projects.TermsVersions.as_view(), name="api-terms-versions"),
+    path("projects/<slug:slug>/members/", members.MemberList.as_view(), name="api-members"),
+    path("projects/<slug:slug>/members/<int:pk>/", members.MemberDetail.as_view(), name="api-member"),
+    path("projects/<slug:slug>/members/<str:username>/rates/", members.RateList.as_view(), name="api-rates"),
+    path("projects/<slug:slug>/timesheets.csv", members.Timesheets.as_view(), name="api-timesheets"),
+    path("projects/<slug:slug>/invitations/", members.InvitationList.as_view(), name="api-invitations"),
+    path("projects/<slug:slug>/invitations/<int:pk>/", members.InvitationDetail.as_view(), name="api-invitation"),
     path("projects/<slug:slug>/progress/", projects.ProjectProgress.as_view(), name="api-progress"),
     path("projects/<slug:slug>/queue/take/", work.Take.as_view(), name="api-take"),
     path("projects/<slug:slug>/terms/", work.Terms.as_view(), name="api-terms"),
@@ -15,6 +26,7 @@ urlpatterns = [
     path("projects/<slug:slug>/held/<int:pk>/allow/", data.Allow.as_view(), name="api-allow"),
     path("projects/<slug:slug>/import/<str:kind>/", data.Import.as_view(), name="api-import"),
     path("projects/<slug:slug>/export/<str:kind>.<str:form>", data.Export.as_view(), name="api-export"),
+    path("invitations/join/", members.Join.as_view(), name="api-join"),
     path("assignments/<int:pk>/", work.AssignmentDetail.as_view(), name="api-assignment"),
     path("assignments/<int:pk>/submit/", work.Submit.as_view(), name="api-submit"),
     path("assignments/<int:pk>/edit/", work.Edit.as_view(), name="api-edit"),

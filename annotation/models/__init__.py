@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from annotation.models.members import Invitation, PaidPer, PayRate
 from annotation.models.people import ApiToken, User
 from annotation.models.projects import Acceptance, Guidelines, Membership, Project, Role, Terms
 from annotation.models.reviews import AuditEntry, Review, WorkKind
@@ -42,9 +43,12 @@ __all__ = [
     "Generator",
     "GeneratorKind",
     "Guidelines",
+    "Invitation",
     "Item",
     "ItemKind",
     "Membership",
+    "PaidPer",
+    "PayRate",
     "Pool",
     "Project",
     "Prompt",

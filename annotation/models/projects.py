@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, ClassVar
 
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
-from django.core.validators import MaxValueValidator, MinValueValidator
+from django.core.exceptions import ValidationError
+from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from annotation.models.people import User
 
 MIN_K, MAX_K = 2, 9
+MAX_OVERLAP = 50
+MAX_FLAGS = 40
+DAY = 24 * 60
+MILLION = 1_000_000
+
+is_language_code = RegexValidator(
+    r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*\Z", _("“%(value)s” is no language code; expected one like en or zh-hans.")
+)
+is_currency = RegexValidator(
+    r"^[A-Z]{3}\Z", _("“%(value)s” is no currency; expected three capital letters, as in EUR.")
+)
+FLAG_KEY = re.compile(r"[a-z][a-z0-9_]{0,39}")
 
 
 class Role(models.TextChoices):
@@ -43,6 +57,31 @@ def default_flags() -> list[dict[str, str]]:
     ]
 
 
+def each_once(values: list[str]) -> None:
+    if doubled := sorted({value for value in values if values.count(value) > 1}):
+        raise ValidationError(_("%(value)s is there twice."), params={"value": doubled[0]})
+
+
+def are_flags(flags: Any) -> None:
+    """Objects of a key, which the answers to the flag are kept under, and a label; each once."""
+    if not isinstance(flags, list) or not all(isinstance(flag, dict) and {*flag} == {"key", "label"} for flag in flags):
+        raise ValidationError(_("Flags are a list of objects of “key” and “label”."))
+    if len(flags) > MAX_FLAGS:
+        raise ValidationError(
+            _("There are %(found)d flags; at most %(most)d are kept."), params={"found": len(flags), "most": MAX_FLAGS}
+        )
+    for key, label in ((flag["key"], flag["label"]) for flag in flags):
+        if not isinstance(key, str) or not FLAG_KEY.fullmatch(key):
+            raise ValidationError(
+                _("“%(key)s” is no short name of a flag: up to 40 small letters a to z, digits and _, a letter first."),
+                params={"key": key},
+            )
+        if not isinstance(label, str) or not 1 <= len(label.strip()) <= 120:
+            raise ValidationError(_("The flag “%(key)s” needs a text of 1 to 120 characters."), params={"key": key})
+    each_once([flag["key"] for flag in flags])
+    each_once([flag["label"] for flag in flags])
+
+
 class ProjectQuerySet(models.QuerySet["Project"]):
     def active(self) -> ProjectQuerySet:
         return self.filter(archived_at=None)
@@ -62,17 +101,51 @@ class Project(models.Model):
         _("outputs per ranking (K)"), default=4, validators=[MinValueValidator(MIN_K), MaxValueValidator(MAX_K)]
     )
     overlap = models.PositiveSmallIntegerField(
-        _("annotators per ranking"), default=1, validators=[MinValueValidator(1)]
+        _("annotators per ranking"),
+        default=1,
+        validators=[MinValueValidator(1), MaxValueValidator(MAX_OVERLAP)],
+        help_text=_("Of sets that are added from now on."),
+    )
+    wide_percent = models.PositiveSmallIntegerField(
+        _("percent of sets with more annotators"),
+        default=0,
+        validators=[MaxValueValidator(100)],
+        help_text=_("So many sets are ranked by more people, to see how far they agree."),
+    )
+    wide_overlap = models.PositiveSmallIntegerField(
+        _("annotators of those sets"),
+        default=3,
+        validators=[MinValueValidator(1), MaxValueValidator(MAX_OVERLAP)],
     )
     instructions_wanted = models.PositiveIntegerField(
         _("instructions wanted"), default=0, help_text=_("Annotators are asked to write until the project has as many.")
     )
-    demonstrations_per_prompt = models.PositiveSmallIntegerField(_("answers wanted per instruction"), default=1)
-    languages = ArrayField(models.CharField(max_length=12), verbose_name=_("languages"), default=default_languages)
-    flags = models.JSONField(_("flags"), default=default_flags, blank=True)
-    lease_minutes = models.PositiveSmallIntegerField(_("minutes a piece of work is held"), default=15)
-    max_prompt_characters = models.PositiveIntegerField(_("longest instruction, in characters"), default=8_000)
-    max_answer_characters = models.PositiveIntegerField(_("longest answer, in characters"), default=16_000)
+    demonstrations_per_prompt = models.PositiveSmallIntegerField(
+        _("answers wanted per instruction"), default=1, validators=[MaxValueValidator(MAX_OVERLAP)]
+    )
+    languages = ArrayField(
+        models.CharField(max_length=12, validators=[is_language_code]),
+        verbose_name=_("languages"),
+        default=default_languages,
+        validators=[each_once],
+    )
+    flags = models.JSONField(_("flags"), default=default_flags, blank=True, validators=[are_flags])
+    lease_minutes = models.PositiveSmallIntegerField(
+        _("minutes a piece of work is held"), default=15, validators=[MinValueValidator(1), MaxValueValidator(DAY)]
+    )
+    max_prompt_characters = models.PositiveIntegerField(
+        _("longest instruction, in characters"),
+        default=8_000,
+        validators=[MinValueValidator(1), MaxValueValidator(MILLION)],
+    )
+    max_answer_characters = models.PositiveIntegerField(
+        _("longest answer, in characters"),
+        default=16_000,
+        validators=[MinValueValidator(1), MaxValueValidator(MILLION)],
+    )
+    currency = models.CharField(
+        _("currency of pay"), max_length=3, default="USD", db_default="USD", validators=[is_currency]
+    )
     created_at = models.DateTimeField(auto_now_add=True)
     archived_at = models.DateTimeField(null=True, blank=True)
     frozen_at = models.DateTimeField(
@@ -91,6 +164,11 @@ class Project(models.Model):
         constraints: ClassVar[list[Any]] = [
             models.CheckConstraint(name="project_k_between_2_and_9", condition=models.Q(k__gte=MIN_K, k__lte=MAX_K)),
             models.CheckConstraint(name="project_overlap_at_least_1", condition=models.Q(overlap__gte=1)),
+            models.CheckConstraint(
+                name="project_wide_sets_are_wider",
+                condition=models.Q(wide_percent=0) | models.Q(wide_overlap__gt=models.F("overlap")),
+                violation_error_message=_("Sets for more annotators need more of them than the other sets have."),
+            ),
         ]
 
     def __str__(self) -> str:
@@ -103,44 +181,38 @@ class Project(models.Model):
         return self.terms.order_by("-version").first()
 
 
-class Guidelines(models.Model):
-    """One version of a project's guidelines. A new text is a new row, so that records can name what was in force."""
+class Versioned(models.Model):
+    """A text of a project. A new text is a new row, so that records can name what was in force."""
 
-    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="guidelines")
-    version = models.PositiveIntegerField()
-    text = models.TextField(_("text (Markdown)"))
-    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True)
-    created_at = models.DateTimeField(auto_now_add=True)
-
-    class Meta:
-        ordering: ClassVar = ["project", "version"]
-        verbose_name = verbose_name_plural = _("guidelines")
-        constraints: ClassVar[list[Any]] = [
-            models.UniqueConstraint(name="guidelines_version_once", fields=["project", "version"])
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.project} v{self.version}"
-
-
-class Terms(models.Model):
-    """One version of what an annotator agrees to before the first piece. A new text asks everybody again."""
-
-    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="terms")
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="%(class)s")
     version = models.PositiveIntegerField(_("version"))
     text = models.TextField(_("text (Markdown)"))
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
+        abstract = True
         ordering: ClassVar = ["project", "version"]
-        verbose_name = verbose_name_plural = _("terms")
         constraints: ClassVar[list[Any]] = [
-            models.UniqueConstraint(name="terms_version_once", fields=["project", "version"])
+            models.UniqueConstraint(name="%(class)s_version_once", fields=["project", "version"])
         ]
 
     def __str__(self) -> str:
         return f"{self.project} v{self.version}"
+
+
+class Guidelines(Versioned):
+    """How to do the work."""
+
+    class Meta(Versioned.Meta):
+        verbose_name = verbose_name_plural = _("guidelines")
+
+
+class Terms(Versioned):
+    """What an annotator agrees to before the first piece. A new text asks everybody again."""
+
+    class Meta(Versioned.Meta):
+        verbose_name = verbose_name_plural = _("terms")
 
 
 class Acceptance(models.Model):
@@ -177,6 +249,9 @@ class Membership(models.Model):
         _("sees possibly harmful content"),
         default=False,
         help_text=_("Agreed to by the annotator alone: pieces marked as possibly harmful go to nobody else."),
+    )
+    daily_cap = models.PositiveIntegerField(
+        _("pieces a day at most"), null=True, blank=True, help_text=_("Of an annotator. Empty: as many as there are.")
     )
     created_at = models.DateTimeField(auto_now_add=True)
 

@@ -177,6 +177,7 @@ class Assignment(models.Model):
         indexes: ClassVar[list[Any]] = [
             models.Index(name="assignment_lease", fields=["lease_expires_at"], condition=Q(state="leased")),
             models.Index(name="assignment_held", fields=["annotator"], condition=Q(state="leased")),
+            models.Index(name="assignment_done", fields=["annotator", "finished_at"], condition=Q(state="submitted")),
         ]
 
     def __str__(self) -> str:

@@ -44,6 +44,11 @@ def language_name(code: str) -> str:
 
 
 @register.filter
+def role_name(role: str) -> str:
+    return str(Role(role).label)
+
+
+@register.filter
 def hours(time: timedelta) -> str:
     """Hours, minutes and seconds, without days: 32:05:00, 0:03:20."""
     minutes, seconds = divmod(round(time.total_seconds()), 60)

@@ -8,18 +8,30 @@ from typing import Any
 from django.core.paginator import Paginator
 from django.http import HttpResponse
 from django.shortcuts import render
-from django.utils.text import capfirst
+from django.utils.text import Truncator, capfirst
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from annotation.audit import Action
 from annotation.forms import KIND_LABELS
-from annotation.models import AuditEntry, Project, ReviewState, Role, User, WorkKind
+from annotation.models import AuditEntry, Membership, PaidPer, Project, ReviewState, Role, User, WorkKind
 from annotation.views.decorators import SignedInRequest, project_page
 from annotation.views.review import without
 
 PER_PAGE = 50
 SENTENCES = {
+    Action.PROJECT_CREATED: gettext_lazy("“%(name)s”"),
+    Action.PROJECT_COPIED: gettext_lazy("“%(name)s” from “%(source)s”, with %(people)s of its members"),
+    Action.PROJECT_ARCHIVED: gettext_lazy("“%(name)s”"),
+    Action.PROJECT_REOPENED: gettext_lazy("“%(name)s”"),
+    Action.SETTINGS_CHANGED: gettext_lazy("%(changes)s"),
+    Action.GUIDELINES_PUBLISHED: gettext_lazy("version %(version)s"),
+    Action.TERMS_PUBLISHED: gettext_lazy("version %(version)s"),
+    Action.INVITED: gettext_lazy("“%(name)s”: %(max_uses)s to be %(roles)s, until %(expires)s"),
+    Action.INVITATION_REVOKED: gettext_lazy("“%(name)s”"),
+    Action.JOINED: gettext_lazy("%(person)s as %(roles)s, by “%(name)s”"),
+    Action.MEMBER_CHANGED: gettext_lazy("%(person)s. %(changes)s"),
+    Action.RATE_SET: gettext_lazy("%(person)s: %(amount)s %(currency)s %(per)s from %(since)s"),
     Action.REVIEWED: gettext_lazy("%(kind)s: %(count)s %(state)s. %(reason)s"),
     Action.REVIEW_UNDONE: gettext_lazy("%(kind)s: %(count)s %(state)s. %(reason)s"),
     Action.MEMBER_ADDED: gettext_lazy("%(person)s as %(role)s"),
@@ -77,9 +89,13 @@ def details(entry: AuditEntry, people: dict[int | None, str]) -> str:
     if sentence is None:
         return " · ".join(f"{name}: {value}" for name, value in known.items())
     known["count"] = len(entry.details.get("ids", []))
-    for name, words in (("kind", kinds()), ("state", dict(ReviewState.choices)), ("role", dict(Role.choices))):
+    for name, named in words().items():
         if name in known:
-            known[name] = words.get(known[name], known[name])
+            known[name] = named.get(known[name], known[name])
+    if "roles" in known:
+        known["roles"] = ", ".join(str(words()["role"].get(role, role)) for role in entry.details["roles"])
+    if "changes" in known:
+        known["changes"] = changes(entry.details["changes"])
     if "person" in known:
         known["person"] = people.get(entry.details["person"], _("somebody who is gone"))
     try:
@@ -88,8 +104,26 @@ def details(entry: AuditEntry, people: dict[int | None, str]) -> str:
         return plain(entry.details)
 
 
-def kinds() -> dict[Any, Any]:
-    return {**KIND_LABELS, **{kind.value: capfirst(str(kind.label)) for kind in WorkKind}}
+def words() -> dict[str, dict[Any, Any]]:
+    """What stands for a stored value, by the name of the detail."""
+    return {
+        "kind": {**KIND_LABELS, **{kind.value: capfirst(str(kind.label)) for kind in WorkKind}},
+        "state": dict(ReviewState.choices),
+        "role": dict(Role.choices),
+        "per": dict(PaidPer.choices),
+    }
+
+
+def changes(found: dict[str, list[Any]]) -> str:
+    """Each setting with its old value and its new one."""
+    fields = {field.name: field.verbose_name for model in (Membership, Project) for field in model._meta.fields}
+    return "; ".join(f"{fields.get(name, name)}: {short(old)} → {short(new)}" for name, (old, new) in found.items())
+
+
+def short(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(each["label"] if isinstance(each, dict) else str(each) for each in value) or "–"
+    return "–" if value in (None, "") else Truncator(value).chars(120)
 
 
 def plain(value: Any) -> str:

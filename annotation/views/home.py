@@ -21,8 +21,10 @@ YEAR = 365 * 24 * 3600
 
 @page("GET")
 def home(request: SignedInRequest) -> HttpResponse:
-    visible = Project.objects.visible_to(request.user).active()
-    return render(request, "annotation/home.html", {"projects": [entry(request.user, project) for project in visible]})
+    visible = Project.objects.visible_to(request.user)
+    has_more = access.may_create_projects(request.user) or visible.exclude(archived_at=None).exists()
+    entries = [entry(request.user, project) for project in visible.active()]
+    return render(request, "annotation/home.html", {"projects": entries, "has_more": has_more})
 
 
 def entry(person: User, project: Project) -> dict[str, Any]:

@@ -1,51 +1,107 @@
-"""Who is in a project, and as what. For its admins."""
+"""Who is in a project, as what, on which terms, and what they are owed. For its admins."""
 
 from __future__ import annotations
 
+from collections import defaultdict
+from typing import Any
+
 from django.contrib import messages
-from django.db import transaction
+from django.db.models import Q
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
 
-from annotation import audit
-from annotation.forms import MemberForm
-from annotation.models import Membership, Project, Role
+from annotation import membership, my_work
+from annotation.forms import LimitsForm, MemberForm, RateForm, RoleForm
+from annotation.models import Membership, Project, Role, User
+from annotation.refusals import Refused
 from annotation.views.decorators import SignedInRequest, project_page
+
+INVALID = 422
 
 
 @project_page("GET", "POST", roles=(Role.ADMIN,))
 def members(request: SignedInRequest, project: Project) -> HttpResponse:
     form = MemberForm(request.POST if request.method == "POST" else None)
     if form.is_valid():
-        with transaction.atomic():
-            member, created = Membership.objects.get_or_create(
-                project=project, user=form.cleaned_data["username"], role=form.cleaned_data["role"]
-            )
-            if created:
-                record(audit.Action.MEMBER_ADDED, request, member)
-        said = _("%(person)s is now %(role)s.") if created else _("%(person)s was %(role)s already.")
-        messages.success(request, said % {"person": member.user, "role": member.get_role_display()})
+        added(request, project, form.cleaned_data["username"], Role(form.cleaned_data["role"]))
         return redirect("members", project.slug)
-    memberships = project.memberships.select_related("user").order_by("user__username", "role")
-    return render(request, "annotation/members.html", {"project": project, "form": form, "memberships": memberships})
+    context = {"project": project, "form": form, "people": people(project)}
+    return render(request, "annotation/members.html", context)
+
+
+@project_page("GET", "POST", roles=(Role.ADMIN,))
+def member(request: SignedInRequest, project: Project, username: str) -> HttpResponse:
+    """One person: their roles, what they are given as an annotator, and their pay. Also of those who have left."""
+    known = User.objects.filter(Q(memberships__project=project) | Q(pay_rates__project=project)).distinct()
+    person = get_object_or_404(known, username=username)
+    roles = list(project.memberships.filter(user=person).order_by("role"))
+    annotator = next((each for each in roles if each.role == Role.ANNOTATOR), None)
+    sent = {request.POST.get("form"): request.POST} if request.method == "POST" else {}
+    role = RoleForm(sent.get("role"), held={each.role for each in roles})
+    limits = LimitsForm(annotator, sent.get("limits")) if annotator else None
+    rate = RateForm(sent.get("rate"))
+    try:
+        if role.is_valid():
+            added(request, project, person, Role(role.cleaned_data["role"]))
+            return redirect("member", project.slug, username)
+        if annotator and limits and limits.is_valid():
+            membership.limit(annotator, by=request.user, **limits.cleaned_data)
+            messages.success(request, _("Saved."))
+            return redirect("member", project.slug, username)
+        if rate.is_valid():
+            membership.pay(project, person, by=request.user, **rate.cleaned_data)
+            messages.success(request, _("Saved."))
+            return redirect("member", project.slug, username)
+    except Refused as refusal:
+        messages.error(request, str(refusal))
+    context = {
+        "project": project, "person": person, "roles": roles, "role_form": role, "limits_form": limits,
+        "rate_form": rate, "rates": project.pay_rates.filter(user=person).order_by("-since"),
+    }  # fmt: skip
+    return render(request, "annotation/member.html", context, status=INVALID if sent else 200)
 
 
 @project_page("POST", roles=(Role.ADMIN,))
 def remove(request: SignedInRequest, project: Project, pk: int) -> HttpResponse:
-    """Takes one role away. The last admin stays, or nobody could let anyone in again."""
-    member = get_object_or_404(Membership, pk=pk, project=project)
-    admins = project.memberships.filter(role=Role.ADMIN)
-    if member.role == Role.ADMIN and not admins.exclude(pk=member.pk).exists():
-        messages.error(request, _("%s is the only admin left. Add another one first.") % member.user)
+    """Takes one role away."""
+    member = get_object_or_404(Membership.objects.select_related("user", "project"), pk=pk, project=project)
+    try:
+        membership.remove(member, by=request.user)
+    except Refused as refusal:
+        messages.error(request, str(refusal))
     else:
-        with transaction.atomic():
-            record(audit.Action.MEMBER_REMOVED, request, member)
-            member.delete()
         said = _("%(person)s is no longer %(role)s.")
         messages.success(request, said % {"person": member.user, "role": member.get_role_display()})
     return redirect("members", project.slug)
 
 
-def record(action: audit.Action, request: SignedInRequest, member: Membership) -> None:
-    audit.record(action, actor=request.user, project=member.project, person=member.user_id, role=member.role)
+@project_page("GET", roles=(Role.ADMIN,))
+def timesheets(request: SignedInRequest, project: Project) -> HttpResponse:
+    """Everybody's days of work, with what they are owed for each."""
+    response = HttpResponse(my_work.as_csv(project), content_type="text/csv; charset=utf-8")
+    response["Content-Disposition"] = f'attachment; filename="{project.slug}-timesheets.csv"'
+    return response
+
+
+def added(request: SignedInRequest, project: Project, person: User, role: Role) -> None:
+    is_new = membership.add(project, person, role, by=request.user)
+    said = _("%(person)s is now %(role)s.") if is_new else _("%(person)s was %(role)s already.")
+    messages.success(request, said % {"person": person, "role": role.label})
+
+
+def people(project: Project) -> list[dict[str, Any]]:
+    """One entry a person, with their roles and what is special about their work."""
+    roles: dict[User, list[Membership]] = defaultdict(list)
+    for each in project.memberships.select_related("user").order_by("user__username", "role"):
+        roles[each.user].append(each)
+    rates = {rate.user_id: rate for rate in project.pay_rates.order_by("since")}
+    return [
+        {
+            "person": person,
+            "roles": held,
+            "annotator": next((each for each in held if each.role == Role.ANNOTATOR), None),
+            "rate": rates.get(person.pk),
+        }
+        for person, held in roles.items()
+    ]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-
 from django.contrib import messages
 from django.core.paginator import Paginator
 from django.http import HttpResponse
@@ -23,12 +21,14 @@ A_PAGE = 25
 @project_page("GET", roles=(Role.ANNOTATOR,))
 def mine(request: SignedInRequest, project: Project) -> HttpResponse:
     page = Paginator(my_work.assignments(project, request.user), A_PAGE).get_page(request.GET.get("page"))
+    days = my_work.timesheet(project, request.user)[:A_PAGE]
     context = {
         "project": project,
         "page": page,
         "pieces": my_work.pieces(project, page.object_list),
         "summary": my_work.summary(project, request.user),
-        "days": my_work.timesheet(project, request.user)[:A_PAGE],
+        "days": days,
+        "is_paid": any(day.rate for day in days),
         "terms": project.current_terms(),
     }
     return render(request, "annotation/mine.html", context)
@@ -36,12 +36,8 @@ def mine(request: SignedInRequest, project: Project) -> HttpResponse:
 
 @project_page("GET", roles=(Role.ANNOTATOR,))
 def timesheet(request: SignedInRequest, project: Project) -> HttpResponse:
-    response = HttpResponse(content_type="text/csv; charset=utf-8")
+    response = HttpResponse(my_work.as_csv(project, request.user), content_type="text/csv; charset=utf-8")
     response["Content-Disposition"] = f'attachment; filename="{project.slug}-timesheet.csv"'
-    sheet = csv.writer(response)
-    sheet.writerow(["day", "kind", "submitted", "skipped", "seconds"])
-    for day in my_work.timesheet(project, request.user):
-        sheet.writerow([day.day.isoformat(), day.kind.value, day.submitted, day.skipped, round(day.seconds)])
     return response
 
 

@@ -32,7 +32,7 @@ def work(request: SignedInRequest, project: Project) -> HttpResponse:
         request.session[wanted_key(project)] = [kind for kind in asked if kind in ItemKind.values]
         return next_piece(request, project)
     pieces = waiting(progress(project))
-    found_nothing = FOUND_NOTHING in request.GET or not pieces
+    found_nothing = FOUND_NOTHING in request.GET or not pieces or project.archived_at is not None
     context = {
         "project": project,
         "held": held_by(request.user, project),

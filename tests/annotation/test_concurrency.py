@@ -16,10 +16,12 @@ from django.db import connection
 from django.utils import timezone
 
 from annotation import assignment as leases
+from annotation import managing, membership
 from annotation.collection import Refused
 from annotation.models import (
     Assignment,
     AssignmentState,
+    Guidelines,
     Item,
     Project,
     Prompt,
@@ -157,3 +159,43 @@ def test_an_hour_in_a_busy_project_loses_nothing(project: Project, people: list[
     assert Assignment.objects.filter(state=AssignmentState.SUBMITTED).count() == submitted
     for item in Item.objects.all():
         assert item.assignments.filter(state=AssignmentState.SUBMITTED).count() <= item.overlap
+
+
+def test_a_link_for_three_lets_in_three_of_many_who_follow_it_at_once(project: Project) -> None:
+    ada = make_person("ada", project, Role.ADMIN)
+    invitation, _secret = membership.invite(project, by=ada, name="Kim", roles=[Role.ANNOTATOR], max_uses=3)
+    strangers = [make_person(f"stranger-{number}") for number in range(PEOPLE)]
+
+    def follow(person: User) -> bool:
+        try:
+            membership.join(invitation, person)
+        except Refused:
+            return False
+        return True
+
+    assert sum(at_once(follow, strangers)) == 3
+    invitation.refresh_from_db()
+    assert (invitation.uses, project.memberships.filter(role=Role.ANNOTATOR).count()) == (3, 3)
+
+
+def test_guidelines_published_at_once_get_a_version_each(project: Project) -> None:
+    ada = make_person("ada", project, Role.ADMIN)
+    texts = [f"Be brief, {number}." for number in range(PEOPLE)]
+    made = at_once(lambda text: managing.publish(Guidelines, project, by=ada, text=text).version, texts)
+    assert sorted(made) == list(range(2, PEOPLE + 2))
+
+
+def test_of_two_admins_who_remove_each_other_at_once_one_stays(project: Project) -> None:
+    ada, rosa = (make_person(name, project, Role.ADMIN) for name in ("ada", "rosa"))
+    members = {person: project.memberships.get(user=person) for person in (ada, rosa)}
+
+    def remove(pair: tuple[User, User]) -> bool:
+        by, other = pair
+        try:
+            membership.remove(members[other], by=by)
+        except Refused:
+            return False
+        return True
+
+    assert sorted(at_once(remove, [(ada, rosa), (rosa, ada)])) == [False, True]
+    assert project.memberships.filter(role=Role.ADMIN).count() == 1

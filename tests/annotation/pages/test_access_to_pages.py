@@ -31,6 +31,12 @@ MAY_OPEN = {
     f"{PROJECT}import/": {"ada"},
     f"{PROJECT}held/": {"ada"},
     f"{PROJECT}members/": {"ada"},
+    f"{PROJECT}members/alice/": {"ada"},
+    f"{PROJECT}members/timesheets.csv": {"ada"},
+    f"{PROJECT}invitations/": {"ada"},
+    f"{PROJECT}settings/": {"ada"},
+    f"{PROJECT}settings/guidelines/": {"ada"},
+    f"{PROJECT}settings/terms/": {"ada"},
 }
 WRITES = re.compile(r"^\s*(insert|update|delete|with)\b", re.IGNORECASE)
 
@@ -42,7 +48,7 @@ def test_a_page_opens_for_its_roles_and_hides_from_strangers(world: World, sign_
         assert sign_in(person).get(path).status_code == expected, f"{name} at {path}"
 
 
-@pytest.mark.parametrize("path", ["/", "/account/tokens/", *MAY_OPEN])
+@pytest.mark.parametrize("path", ["/", "/projects/", f"{PROJECT}copy/", "/account/tokens/", *MAY_OPEN])
 def test_who_has_not_signed_in_is_asked_to(world: World, client: Client, path: str) -> None:
     answer = client.get(path)
     assert answer.status_code == 302
@@ -64,7 +70,7 @@ def test_looking_changes_nothing(world: World, sign_in: SignIn) -> None:
     make_ranking_item(world.project)
     piece = taken(world.project, world.alice, ItemKind.RANKING)
     looks = {
-        world.alice: ["/", PROJECT, f"{PROJECT}work/", "/account/tokens/", f"/assignments/{piece.pk}/"],
+        world.alice: ["/", "/projects/", PROJECT, f"{PROJECT}work/", "/account/tokens/", f"/assignments/{piece.pk}/"],
         world.ada: [page for page, people in MAY_OPEN.items() if "ada" in people and page.endswith("/")],
     }
     for person, paths in looks.items():

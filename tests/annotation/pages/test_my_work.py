@@ -70,7 +70,7 @@ class TestMyWork:
         answer = sign_in(world.alice).get(f"{MINE}timesheet.csv")
         day = timezone.localdate().isoformat()
         assert answer.content.decode().splitlines() == [
-            "day,kind,submitted,skipped,seconds", f"{day},demonstration,1,0,240",
+            "day,kind,submitted,skipped,seconds,rate,per,pay,currency", f"{day},demonstration,1,0,240,,,,",
         ]  # fmt: skip
 
 
