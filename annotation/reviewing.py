@@ -12,7 +12,8 @@ from datetime import datetime
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Count, Max, Min, Q, QuerySet
+from django.db.models import Count, Max, Min, Q, QuerySet, TextField
+from django.db.models.functions import Cast
 from django.utils.translation import gettext as _
 
 from annotation import assignment as leases
@@ -52,6 +53,23 @@ def work(project: Project, kind: WorkKind) -> QuerySet[Any]:
     """All pieces of a kind in a project."""
     pieces: QuerySet[Any] = MODELS[kind]._default_manager.filter(**{PROJECT[kind]: project})
     return pieces
+
+
+def find(
+    project: Project, kind: WorkKind, *, state: str = "", author: User | None = None, use_case: str = "",
+    language: str = "", words: str = "",
+) -> QuerySet[Any]:  # fmt: skip
+    """The pieces of which all that is given holds, the newest first. `words` stand in the prompt or in the text."""
+    prompt = "" if kind == WorkKind.PROMPT else "prompt__"
+    wanted = {"review": state, AUTHOR[kind]: author, f"{prompt}use_case": use_case, f"{prompt}language": language}
+    pieces = work(project, kind).filter(**{name: value for name, value in wanted.items() if value})
+    if words:
+        own = {WorkKind.DEMONSTRATION: "text", WorkKind.RANKING: "note", WorkKind.PROMPT: "asked"}[kind]
+        pieces = pieces.alias(asked=Cast(f"{prompt}messages", TextField()))
+        pieces = pieces.filter(Q(asked__icontains=words) | Q(**{f"{own}__icontains": words}))
+    related = [AUTHOR[kind]] if kind == WorkKind.PROMPT else [AUTHOR[kind], "prompt"]
+    found: QuerySet[Any] = pieces.select_related(*related).order_by("-pk")
+    return found
 
 
 def decide(

@@ -196,6 +196,7 @@ SPECTACULAR_SETTINGS = {
     "ENUM_NAME_OVERRIDES": {
         "ItemKind": "annotation.models.ItemKind",
         "Role": "annotation.models.Role",
+        "ReviewState": "annotation.models.ReviewState",
         "PromptKind": "annotation.models.PromptKind",
         "AssignmentState": "annotation.models.AssignmentState",
         "RunState": "training.models.RunState",

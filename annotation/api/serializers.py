@@ -14,6 +14,7 @@ from annotation.models import (
     ItemKind,
     Project,
     PromptKind,
+    ReviewState,
     Role,
     SkipReason,
     UseCase,
@@ -249,3 +250,43 @@ class ImportReportSerializer(serializers.Serializer[Any]):
     errors = BadRowSerializer(  # type: ignore[assignment] # the serializer's own name; what is declared here is data
         many=True, help_text="Why, for the first thousand."
     )
+
+
+class ReviewFilterSerializer(serializers.Serializer[Any]):
+    state = serializers.ChoiceField(choices=ReviewState.choices, default="")
+    author = serializers.CharField(default="", help_text="A user name.")
+    use_case = serializers.ChoiceField(choices=UseCase.choices, default="")
+    language = serializers.CharField(default="")
+    words = serializers.CharField(default="", help_text="In the prompt or in the text.")
+
+
+class ReviewedSerializer(serializers.Serializer[Any]):
+    """A piece of work as its reviewer sees it. `text` of an answer, `groups` of texts of a ranking, the best first."""
+
+    id = serializers.IntegerField(source="pk")
+    prompt = serializers.SerializerMethodField(help_text="Its messages.")
+    author = serializers.CharField(source="by.username", allow_null=True, default=None)
+    text = serializers.CharField(default=None)
+    groups = serializers.ListField(child=serializers.ListField(child=serializers.CharField()), source="texts")
+    review = serializers.ChoiceField(choices=ReviewState.choices)
+    reason = serializers.CharField(source="why")
+    created_at = serializers.DateTimeField()
+
+    def get_prompt(self, piece: Any) -> list[dict[str, str]]:
+        messages: list[dict[str, str]] = getattr(piece, "prompt", piece).messages
+        return messages
+
+
+class DecisionSerializer(serializers.Serializer[Any]):
+    pieces = serializers.ListField(child=serializers.IntegerField(), allow_empty=False)
+    state = serializers.ChoiceField(choices=ReviewState.choices)
+    reason = serializers.CharField(default="", allow_blank=True)
+
+
+class DecidedSerializer(serializers.Serializer[Any]):
+    changed = serializers.IntegerField()
+    batch = serializers.UUIDField(allow_null=True, help_text="By which the decision can be taken back.")
+
+
+class UndoneSerializer(serializers.Serializer[Any]):
+    changed = serializers.IntegerField()

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from annotation.api import data, members, projects, tokens, work
+from annotation.api import data, members, projects, review, tokens, work
 
 urlpatterns = [
     path("projects/", projects.ProjectList.as_view(), name="api-projects"),
@@ -27,6 +27,8 @@ urlpatterns = [
     path("projects/<slug:slug>/import/<str:kind>/", data.Import.as_view(), name="api-import"),
     path("projects/<slug:slug>/export/<str:kind>.<str:form>", data.Export.as_view(), name="api-export"),
     path("invitations/join/", members.Join.as_view(), name="api-join"),
+    path("projects/<slug:slug>/review/<str:kind>/", review.ReviewQueue.as_view(), name="api-review"),
+    path("projects/<slug:slug>/review/<uuid:batch>/undo/", review.UndoReview.as_view(), name="api-review-undo"),
     path("assignments/<int:pk>/", work.AssignmentDetail.as_view(), name="api-assignment"),
     path("assignments/<int:pk>/submit/", work.Submit.as_view(), name="api-submit"),
     path("assignments/<int:pk>/edit/", work.Edit.as_view(), name="api-edit"),

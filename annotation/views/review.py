@@ -7,8 +7,7 @@ from typing import Any
 
 from django.contrib import messages
 from django.core.paginator import Page, Paginator
-from django.db.models import Q, QuerySet, TextField
-from django.db.models.functions import Cast
+from django.db.models import QuerySet
 from django.http import HttpResponse, QueryDict
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -84,28 +83,18 @@ def filtered(project: Project, form: ReviewFilterForm) -> tuple[WorkKind, QueryS
     form.is_valid()
     asked = form.cleaned_data
     kind = WorkKind(asked.get("kind") or WorkKind.DEMONSTRATION)
-    prompt = "" if kind == WorkKind.PROMPT else "prompt__"
-    wanted = {
-        "review": asked.get("state"),
-        reviewing.AUTHOR[kind]: asked.get("annotator"),
-        f"{prompt}use_case": asked.get("use_case"),
-        f"{prompt}language": asked.get("language"),
-    }
-    pieces = reviewing.work(project, kind).filter(**{name: value for name, value in wanted.items() if value})
-    if words := asked.get("q"):
-        own = {WorkKind.DEMONSTRATION: "text", WorkKind.RANKING: "note", WorkKind.PROMPT: "asked"}[kind]
-        pieces = pieces.alias(asked=Cast(f"{prompt}messages", TextField()))
-        pieces = pieces.filter(Q(asked__icontains=words) | Q(**{f"{own}__icontains": words}))
-    return kind, pieces.order_by("-pk")
+    found = reviewing.find(
+        project, kind, state=asked.get("state", ""), author=asked.get("annotator"),
+        use_case=asked.get("use_case", ""), language=asked.get("language", ""), words=asked.get("q", ""),
+    )  # fmt: skip
+    return kind, found
 
 
 def queue_page(
     request: SignedInRequest, project: Project, form: ReviewFilterForm, kind: WorkKind, found: QuerySet[Any],
     *, refusal: str = "",
 ) -> HttpResponse:  # fmt: skip
-    author = reviewing.AUTHOR[kind]
-    related = [author] if kind == WorkKind.PROMPT else [author, "prompt"]
-    page = Paginator(found.select_related(*related), PER_PAGE).get_page(request.GET.get("page"))
+    page = Paginator(found, PER_PAGE).get_page(request.GET.get("page"))
     context = {
         "project": project,
         "form": form,
