@@ -17,6 +17,7 @@ class Action(models.TextChoices):
     REVIEW_UNDONE = "review_undone", _("took a review back")
     MEMBER_ADDED = "member_added", _("added a member")
     MEMBER_REMOVED = "member_removed", _("removed a member")
+    RELEASED = "released", _("gave work back")
     IMPORTED = "imported", _("imported data")
     EXPORTED = "exported", _("exported data")
     TOKEN_MADE = "token_made", _("made an API token")

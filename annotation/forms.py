@@ -69,6 +69,7 @@ class AssignmentForm(PageForm):
 
     client_key = forms.UUIDField(widget=forms.HiddenInput)
     seconds = forms.FloatField(required=False, min_value=0, widget=forms.HiddenInput)
+    pasted = forms.IntegerField(required=False, min_value=0, widget=forms.HiddenInput)
 
     def __init__(self, assignment: Assignment, data: Any = None, *, record: Any = None) -> None:
         self.assignment = assignment
@@ -357,7 +358,6 @@ class ImportForm(PageForm):
         label=gettext_lazy("What the file holds"), choices=[(kind, KIND_LABELS[kind]) for kind in importing.KINDS]
     )
     file = forms.FileField(label=gettext_lazy("File"), help_text=gettext_lazy("JSON lines, CSV or Parquet."))
-    keep_good = forms.BooleanField(label=gettext_lazy("Import the good lines even if some are bad"), required=False)
 
 
 class WhatIfForm(PageForm):

@@ -2,7 +2,22 @@ from __future__ import annotations
 
 from django.urls import path
 
-from annotation.views import audit, data, held, home, members, mine, preferences, quality, review, tokens, work
+from annotation.views import (
+    audit,
+    charts,
+    data,
+    held,
+    home,
+    imports,
+    leases,
+    members,
+    mine,
+    preferences,
+    quality,
+    review,
+    tokens,
+    work,
+)
 
 urlpatterns = [
     path("", home.home, name="home"),
@@ -13,6 +28,9 @@ urlpatterns = [
     path("projects/<slug:slug>/", home.project, name="project"),
     path("projects/<slug:slug>/work/", work.work, name="work"),
     path("projects/<slug:slug>/harmful/", preferences.harmful, name="harmful"),
+    path("projects/<slug:slug>/charts/", charts.in_pictures, name="charts"),
+    path("projects/<slug:slug>/leases/", leases.held_pieces, name="leases"),
+    path("projects/<slug:slug>/leases/release/", leases.release, name="leases-release"),
     path("projects/<slug:slug>/held/", held.held, name="held"),
     path("projects/<slug:slug>/held/<int:pk>/allow/", held.allow_output, name="held-allow"),
     path("projects/<slug:slug>/mine/", mine.mine, name="mine"),
@@ -22,7 +40,10 @@ urlpatterns = [
     path("projects/<slug:slug>/appeals/<int:pk>/answer/", mine.answer_appeal, name="appeal-answer"),
     path("projects/<slug:slug>/export/", data.export, name="export"),
     path("projects/<slug:slug>/export/<str:kind>.<str:form>", data.export_file, name="export-file"),
-    path("projects/<slug:slug>/import/", data.import_, name="import"),
+    path("projects/<slug:slug>/import/", imports.import_, name="import"),
+    path("projects/<slug:slug>/import/<int:pk>/", imports.import_file, name="import-file"),
+    path("projects/<slug:slug>/import/<int:pk>/confirm/", imports.confirm, name="import-confirm"),
+    path("projects/<slug:slug>/import/<int:pk>/discard/", imports.discard, name="import-discard"),
     path("projects/<slug:slug>/members/", members.members, name="members"),
     path("projects/<slug:slug>/members/<int:pk>/remove/", members.remove, name="member-remove"),
     path("projects/<slug:slug>/quality/", quality.quality, name="quality"),

@@ -11,6 +11,17 @@ from typing import NamedTuple
 from annotation.quality.agreement import Agreement, agreement, compared, share_over_prompts
 from annotation.quality.judgements import Judgement
 
+MOSTLY = 0.5
+
+
+class Written(NamedTuple):
+    """One text that a person wrote. `pasted`: the share of it that was; None where nobody counted."""
+
+    piece: int
+    annotator: int
+    seconds: float | None
+    pasted: float | None
+
 
 class Position(NamedTuple):
     """How often the output shown first was ranked first. `expected` is what a random order gives: 1/K."""
@@ -35,9 +46,15 @@ def self_consistency(judgements: Iterable[Judgement]) -> Agreement:
     return agreement(compared(first, second) for same in by_set.values() for first, second in combinations(same, 2))
 
 
-def median_seconds(judgements: Iterable[Judgement]) -> float | None:
+def median_seconds(judgements: Iterable[Judgement | Written]) -> float | None:
     known = [each.seconds for each in judgements if each.seconds is not None]
     return statistics.median(known) if known else None
+
+
+def mostly_pasted(pieces: Iterable[Written]) -> Agreement:
+    """The share of texts of which more than half was pasted. People may paste their own words from elsewhere."""
+    counted = [each for each in pieces if each.pasted is not None]
+    return share_over_prompts((each.piece, each.pasted > MOSTLY, 1) for each in counted)
 
 
 def position_bias(judgements: Iterable[Judgement]) -> Position:

@@ -104,7 +104,7 @@ def queue_page(
     *, refusal: str = "",
 ) -> HttpResponse:  # fmt: skip
     author = reviewing.AUTHOR[kind]
-    related = [author] if kind == WorkKind.PROMPT else [author, "prompt"]
+    related = [author, "assignment"] if kind == WorkKind.PROMPT else [author, "assignment", "prompt"]
     page = Paginator(found.select_related(*related), PER_PAGE).get_page(request.GET.get("page"))
     context = {
         "project": project,
@@ -135,6 +135,7 @@ def pieces_of(reviewer: User, kind: WorkKind, page: Page[Any]) -> list[dict[str,
             "author": author_of(kind, row),
             "is_own": getattr(row, f"{reviewing.AUTHOR[kind]}_id") == reviewer.pk,
             "reason": why.get(row.pk, ""),
+            "pasted": row.assignment.pasted if row.assignment else None,
             "groups": [[texts.get(pk, "") for pk in group] for group in getattr(row, "groups", [])],
         }
         for row in rows
