@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 Row = dict[str, Any]
-Pair = tuple[Any, str]  # the turns before an answer, if they are known, and the answer
+Pair = tuple[Any, Any]  # the turns before an answer, if they are known, and the answer
 
 CHATS = ("messages", "conversations", "conversation")
 QUESTIONS = ("question", "query")
@@ -89,8 +89,8 @@ def _entry(kind: str, row: Row, at: int, given: Any) -> Any:
         return given
     named = _first("text", given, ("text", "content", *ANSWERS)) | _first("model", given, ("model", "generator"))
     ranks = row.get("ranks")
-    known = isinstance(ranks, list) and at < len(ranks)
-    return given | named | ({"rank": ranks[at]} if known else {})
+    rank = ranks[at : at + 1] if isinstance(ranks, list) else []
+    return given | named | {"rank": each for each in rank}
 
 
 def _chosen(row: Row) -> Row:

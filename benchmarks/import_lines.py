@@ -34,7 +34,7 @@ def main() -> None:
         arguments.json.write_text(json.dumps(measured(arguments.one, arguments.kind, arguments.form)))
         return
     with tempfile.TemporaryDirectory() as folder:
-        os.environ["PLUMBLINE_DATA"] = folder
+        os.environ |= {"PLUMBLINE_DATA": folder, "DJANGO_SETTINGS_MODULE": "config.settings"}
         found = with_database(Path(folder), arguments)
     first, last = found[0], found[-1]
     ratios = {name: round(last[name] / first[name], 2) for name in ("peak_mb", "database_mb")}
@@ -48,7 +48,7 @@ def with_database(folder: Path, arguments: argparse.Namespace) -> list[dict[str,
 
     postgres.start(folder, with_parent=True)
     try:
-        run("manage.py", "migrate", "--verbosity", "0")
+        run("-m", "django", "migrate", "--verbosity", "0")
         found = []
         for lines in arguments.lines:
             out = folder / f"{lines}.json"
@@ -67,7 +67,6 @@ def run(*command: str) -> None:
 def measured(lines: int, kind: str, form: str) -> dict[str, Any]:
     import django
 
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
     django.setup()
     from django.db import connection
 

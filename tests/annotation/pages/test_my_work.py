@@ -68,13 +68,13 @@ class TestMyWork:
 
     def test_shows_the_agreement_with_others_once_there_are_enough_pairs(self, world: World, sign_in: SignIn) -> None:
         def rank_together(sets: int) -> None:
-            for _set in range(sets):
+            for number in range(sets):
                 make_ranking_item(world.project, overlap=2)
                 mine = taken(world.project, world.alice, ItemKind.RANKING)
                 theirs = taken(world.project, world.bob, ItemKind.RANKING)
                 best_first = [[each] for each in sorted(mine.shown)]
                 rank(mine, best_first)
-                rank(theirs, best_first if theirs.pk % 2 else best_first[::-1])
+                rank(theirs, best_first if number % 2 else best_first[::-1])
 
         rank_together(4)
         assert my_work.summary(world.project, world.alice).agreement is None

@@ -36,7 +36,7 @@ def test_the_page_draws_what_there_is_and_says_it_in_words_and_tables(world: Wor
     page = sign_in(world.rita).get(CHARTS).content.decode()
     assert "Done a day" in page
     assert "Agreement by week" in page
-    assert 'aria-label="Rankings: from 0 on ' in page
+    assert "Rankings: from 0 on " in page
     assert "style=" not in page
     assert "Charts" in sign_in(world.rita).get("/projects/capitals/").content.decode()
     assert CHARTS not in sign_in(world.alice).get("/projects/capitals/").content.decode()
