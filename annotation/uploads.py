@@ -34,7 +34,7 @@ TASK = "annotation.tasks.carry_on"
 
 def receive(project: Project, kind: str, file: UploadedFile, *, user: User, keep_good: bool | None = None) -> Upload:
     """Keep the file and have it looked through. `keep_good`: what is to become of it then; None: wait for `confirm`."""
-    name = storable(file.name or "")[:200]
+    name = storable(file.name or "")[-200:]  # with its ending
     with transaction.atomic():
         upload = Upload.objects.create(
             project=project, kind=kind, name=name, size=file.size or 0, user=user, keep_good=keep_good,
@@ -64,9 +64,11 @@ def confirm(upload: Upload, *, keep_good: bool) -> Upload:
 def discard(upload: Upload) -> None:
     """Forget a file that nobody wants any more. One that is just worked on stays until that is done."""
     with transaction.atomic():
-        free = Upload.objects.select_for_update(skip_locked=True).exclude(state=UploadState.DONE)
-        if (found := free.filter(pk=upload.pk).first()) is None:
+        found = Upload.objects.select_for_update(skip_locked=True).filter(pk=upload.pk).first()
+        if found is None:
             raise Refused(_("The file is being worked on."))
+        if found.state == UploadState.DONE:
+            raise Refused(_("The file is imported already."))
         _clear(found)
         found.delete()
 

@@ -15,6 +15,7 @@ from annotation import importing, uploads
 from annotation.importing import IMPORT_LOCK
 from annotation.models import Prompt, Upload, UploadState
 from annotation.refusals import Refused
+from tests.annotation.test_api import Api
 from tests.world import World
 
 GOOD, BAD = {"prompt": "One?"}, {"riddle": "?"}
@@ -163,3 +164,35 @@ def test_what_somebody_is_at_is_left_alone_and_two_imports_of_a_project_follow_e
     uploads.carry_on(upload.pk)
     upload.refresh_from_db()
     assert (upload.state, upload.rows) == (UploadState.DONE, 1)
+
+
+class TestApi:
+    WHERE = "projects/capitals/import/instructions/"
+
+    def test_a_file_is_looked_through_first_and_confirmed(self, world: World) -> None:
+        api = Api(world.ada)
+        seen = api.upload(self.WHERE, '{"prompt": "One?"}\nnot json\n', preview=True).json()
+        assert (seen["state"], seen["good"], seen["bad"], seen["rows"]) == ("checked", 1, 1, 0)
+        assert [error["line"] for error in seen["errors"]] == [2]
+        assert seen["sample"][0]["messages"] == [{"role": "user", "content": "One?"}]
+        path = f"projects/capitals/imports/{seen['id']}/"
+        assert api.post(f"{path}confirm/").status_code == 409
+        assert api.post(f"{path}confirm/", keep_good=True).json()["rows"] == 1
+        assert api.get(path).json()["state"] == "done"
+        assert api.client.delete(f"/api/v1/{path}").status_code == 409
+
+    def test_a_large_file_is_accepted_and_its_address_says_how_far_it_is(self, world: World, large: None) -> None:
+        api = Api(world.ada)
+        answer = api.upload(self.WHERE, '{"prompt": "One?"}\n')
+        assert (answer.status_code, answer.json()["state"]) == (202, "received")
+        uploads.carry_on(answer.json()["id"])
+        assert api.get(f"projects/capitals/imports/{answer.json()['id']}/").json()["rows"] == 1
+
+    def test_a_file_is_there_for_admins_alone_and_can_be_forgotten(self, world: World) -> None:
+        path = f"projects/capitals/imports/{received(world, GOOD).pk}/"
+        for person, expected in ((world.rosa, 403), (world.alice, 403), (world.charlie, 404)):
+            assert Api(person).get(path).status_code == expected
+            assert Api(person).post(f"{path}confirm/").status_code == expected
+            assert Api(person).client.delete(f"/api/v1/{path}").status_code == expected
+        assert Api(world.ada).client.delete(f"/api/v1/{path}").status_code == 204
+        assert not Upload.objects.exists()
