@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from django.utils.formats import date_format
+from django.utils.formats import date_format, get_format
 from django.utils.text import slugify
 from django.utils.translation import gettext as _
 
@@ -97,11 +97,13 @@ def draw(
     values = [value for points in series.values() for _step, value in points if value is not None]
     y_ticks = ticks(min(values), max(values))
     x_low, x_high = steps[0], steps[-1]
-    name = day_name if days else step_name
+    name, tick_name = (day_name, day_tick) if days else (step_name, step_name)
     x_ticks = [
-        step for step in ticks(x_low, x_high, wanted=3 if days else 4) if x_low <= step <= x_high and step == int(step)
+        step for step in ticks(x_low, x_high, wanted=5 if days else 4) if x_low <= step <= x_high and step == int(step)
     ] or [x_low]
     x_at, y_at = _scale(x_low, x_high, LEFT, WIDTH - RIGHT), _scale(y_ticks[0], y_ticks[-1], HEIGHT - BOTTOM, TOP)
+    if all(value == int(value) for value in values):
+        y_ticks = [tick for tick in y_ticks if tick == int(tick)]
     lines = []
     for count, (key, points) in enumerate(series.items(), start=1):
         pieces = _pieces(thin(points), x_at=x_at, y_at=y_at)
@@ -122,7 +124,7 @@ def draw(
         x_title=x_title or (_("day") if days else _("step")),
         y_title=y_title,
         lines=lines,
-        x_ticks=[Tick(x_at(step), name(step)) for step in x_ticks],
+        x_ticks=[Tick(x_at(step), tick_name(step)) for step in x_ticks],
         y_ticks=[Tick(y_at(value), label) for value, label in zip(y_ticks, tick_labels(y_ticks), strict=True)],
         table=_table(series, name),
         description=_describe_days(labels, series) if days else _describe(labels, series),
@@ -142,6 +144,11 @@ def step_name(step: float) -> str:
 
 def day_name(ordinal: float) -> str:
     return date_format(date.fromordinal(int(ordinal)), "MONTH_DAY_FORMAT")
+
+
+def day_tick(ordinal: float) -> str:
+    """Short: Nov 24."""
+    return date_format(date.fromordinal(int(ordinal)), get_format("MONTH_DAY_FORMAT").replace("F", "M"))
 
 
 def text(value: float) -> str:

@@ -127,7 +127,8 @@ def test_what_is_pasted_is_counted_and_what_is_moved_within_the_text_is_not(worl
 def test_long_code_and_tables_scroll_by_keyboard(world: World, sign_in: SignIn) -> None:
     type(world.project).objects.update(demonstrations_per_prompt=1)
     world.project.refresh_from_db()
-    make_prompt(world.project, LONG)
+    columns = "| column " * 12 + "|"
+    make_prompt(world.project, "\n".join([columns, "|---" * 12 + "|", columns, "", "```", "code " * 60, "```"]))
     page = sign_in(world.alice, width=390)
     page.goto(f"/assignments/{taken(world.project, world.alice, ItemKind.DEMONSTRATION).pk}/")
     for name in ("Table", "Code"):
