@@ -18,7 +18,7 @@ from annotation.quality.agreement import Shared
 from annotation.quality.report import week_of
 
 DAYS = 30
-WEEKS = 26
+WEEKS = 12
 DRAWS = 200  # for a range that is drawn, not reported
 
 
@@ -67,7 +67,7 @@ def mix(project: Project) -> Mix:
 
 
 def agreement_by_week(project: Project) -> Mapping[date, Agreement]:
-    """The weeks, by their Mondays, of the last half year in which somebody ranked what somebody else had ranked."""
+    """The weeks, by their Mondays, of the last quarter in which somebody ranked what somebody else had ranked."""
     since = timezone.localdate() - timedelta(weeks=WEEKS)
     ranked = Ranking.objects.filter(prompt__project=project).order_by().values("prompt")
     twice = ranked.annotate(count=Count("pk"), last=Max("created_at")).filter(count__gt=1, last__date__gte=since)

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections import defaultdict
 from collections.abc import Iterable
 from itertools import combinations
 from typing import NamedTuple
 
-from annotation.quality.agreement import Agreement, agreement, compared, share_over_prompts
+from annotation.quality.agreement import NOTHING, Agreement, agreement, compared, share_over_prompts
 from annotation.quality.judgements import Judgement
 
 MOSTLY = 0.5
+Z = 1.959964  # 95% of a normal distribution lie within as many deviations
 
 
 class Written(NamedTuple):
     """One text that a person wrote. `pasted`: the share of it that was; None where nobody counted."""
 
-    piece: int
     annotator: int
     seconds: float | None
     pasted: float | None
@@ -53,8 +54,16 @@ def median_seconds(judgements: Iterable[Judgement | Written]) -> float | None:
 
 def mostly_pasted(pieces: Iterable[Written]) -> Agreement:
     """The share of texts of which more than half was pasted. People may paste their own words from elsewhere."""
-    counted = [each for each in pieces if each.pasted is not None]
-    return share_over_prompts((each.piece, each.pasted > MOSTLY, 1) for each in counted)
+    shares = [each.pasted for each in pieces if each.pasted is not None]
+    return wilson(sum(share > MOSTLY for share in shares), len(shares)) if shares else NOTHING
+
+
+def wilson(part: int, whole: int) -> Agreement:
+    """A share of things that do not depend on each other, with its 95% interval (Wilson 1927): nothing is drawn."""
+    share, spread = part / whole, Z * Z / whole
+    middle = (share + spread / 2) / (1 + spread)
+    reach = Z / (1 + spread) * math.sqrt(share * (1 - share) / whole + spread / (4 * whole))
+    return Agreement(share, middle - reach, middle + reach, whole)
 
 
 def position_bias(judgements: Iterable[Judgement]) -> Position:

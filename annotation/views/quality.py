@@ -111,7 +111,7 @@ def written_in(project: Project) -> list[Written]:
     """The instructions and answers that people submitted."""
     done = Assignment.objects.filter(item__project=project, state=AssignmentState.SUBMITTED)
     texts = done.exclude(item__kind=ItemKind.RANKING).order_by()
-    return [Written(*row) for row in texts.values_list("pk", "annotator_id", "seconds", "pasted").iterator()]
+    return [Written(*row) for row in texts.values_list("annotator_id", "seconds", "pasted").iterator()]
 
 
 def researchers_of(project: Project) -> set[Who]:

@@ -50,5 +50,11 @@ def test_reviewers_see_it_beside_the_text_and_by_person(world: World, piece: Ass
 
 def test_only_texts_that_were_counted_are_in_the_share_of_mostly_pasted_ones() -> None:
     shares = [0.0, 0.5, 0.51, 1.0, None]
-    found = mostly_pasted(Written(number, 1, None, share) for number, share in enumerate(shares))
+    found = mostly_pasted(Written(1, None, share) for share in shares)
     assert (found.value, found.pairs) == (0.5, 4)
+
+
+def test_its_interval_is_wilsons() -> None:
+    found = mostly_pasted([*[Written(1, None, 1.0)] * 8, *[Written(1, None, 0.0)] * 2])
+    assert (round(found.low, 4), round(found.high, 4)) == (0.4902, 0.9433)
+    assert mostly_pasted([Written(1, None, 0.0)]).low == pytest.approx(0)
