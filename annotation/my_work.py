@@ -100,10 +100,11 @@ def summary(project: Project, user: User) -> Summary:
 
 
 def medians(own: QuerySet[Assignment]) -> list[tuple[ItemKind, float]]:
-    recent = own.filter(finished_at__gt=timezone.now() - RECENT, seconds__isnull=False).order_by()
+    recent = own.filter(finished_at__gt=timezone.now() - RECENT).order_by()
     by_kind: dict[str, list[float]] = defaultdict(list)
     for kind, seconds in recent.values_list("item__kind", "seconds"):
-        by_kind[kind].append(seconds)
+        if seconds is not None:
+            by_kind[kind].append(seconds)
     return [(kind, statistics.median(by_kind[kind])) for kind in ItemKind if kind in by_kind]
 
 

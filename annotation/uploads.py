@@ -32,7 +32,9 @@ LONGEST_SHOWN = 600
 TASK = "annotation.tasks.carry_on"
 
 
-def receive(project: Project, kind: str, file: UploadedFile, *, user: User, keep_good: bool | None = None) -> Upload:
+def receive(
+    project: Project, kind: str, file: UploadedFile[Any], *, user: User, keep_good: bool | None = None
+) -> Upload:
     """Keep the file and have it looked through. `keep_good`: what is to become of it then; None: wait for `confirm`."""
     name = storable(file.name or "")[-200:]  # with its ending
     with transaction.atomic():
