@@ -32,17 +32,17 @@ LINKS = "noopener noreferrer nofollow"
 BELOW_THE_PAGE = 3  # the page has its own h1 and h2: headings in a text start under them
 
 
-def _scrolls(label: str) -> str:
+def _scrolls(tag: str, label: str) -> str:
     """A group and no region: a page shows many of them, and each region would be a landmark."""
-    return f'tabindex="0" role="group" aria-label="{escape(label)}"'
+    return f'<{tag} tabindex="0" role="group" aria-label="{escape(label)}">'
 
 
 def _code(renderer: Any, tokens: Sequence[Token], index: int, options: Any, env: Any) -> str:
-    return f"<pre {_scrolls(_('Code'))}><code>{escape(tokens[index].content)}</code></pre>\n"
+    return _scrolls("pre", _("Code")) + f"<code>{escape(tokens[index].content)}</code></pre>\n"
 
 
 def _table(renderer: Any, tokens: Sequence[Token], index: int, options: Any, env: Any) -> str:
-    return f"<div {_scrolls(_('Table'))}><table>\n"
+    return _scrolls("div", _("Table")) + "<table>\n"
 
 
 def _table_end(renderer: Any, tokens: Sequence[Token], index: int, options: Any, env: Any) -> str:
