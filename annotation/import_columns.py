@@ -90,7 +90,7 @@ def _entry(kind: str, row: Row, at: int, given: Any) -> Any:
     named = _first("text", given, ("text", "content", *ANSWERS)) | _first("model", given, ("model", "generator"))
     ranks = row.get("ranks")
     rank = ranks[at : at + 1] if isinstance(ranks, list) else []
-    return given | named | {"rank": each for each in rank}
+    return given | named | ({"rank": rank[0]} if rank else {})
 
 
 def _chosen(row: Row) -> Row:

@@ -20,8 +20,8 @@ from markdown_it.token import Token
 from annotation import mathematics
 
 TAGS = mathematics.TAGS | {
-    "a", "blockquote", "br", "code", "del", "div", "em", "h1", "h2", "h3", "h4", "h5", "h6", "hr", "li", "ol", "p", "pre",
-    "s", "strong", "table", "tbody", "td", "th", "thead", "tr", "ul",
+    "a", "blockquote", "br", "code", "del", "div", "em", "h1", "h2", "h3", "h4", "h5", "h6", "hr", "li", "ol", "p",
+    "pre", "s", "strong", "table", "tbody", "td", "th", "thead", "tr", "ul",
 }  # fmt: skip
 SCROLLS = {"aria-label", "role", "tabindex"}
 ATTRIBUTES = mathematics.ATTRIBUTES | {
