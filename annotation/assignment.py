@@ -6,7 +6,7 @@ A slot of an item is free or held by one live assignment. Every change of `Item.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import nullcontext
 from datetime import timedelta
 from enum import Enum, auto
@@ -21,7 +21,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from psycopg.errors import DeadlockDetected, UniqueViolation
 
-from annotation import daily_cap, terms
+from annotation import audit, daily_cap, terms
 from annotation.models import Assignment, AssignmentState, Item, ItemKind, Membership, Project, Role, SkipReason, User
 
 ATTEMPTS = 5
@@ -135,14 +135,20 @@ with expired as (
     for update skip locked
 ), freed as (
     update annotation_assignment assignment set state = 'expired'
-    from expired where assignment.id = expired.id returning item_id, slot
+    from expired where assignment.id = expired.id returning assignment.id, item_id, slot
 ), reopened as (
     update annotation_item item set open_slots = item.open_slots || freed.slots
     from (select item_id, array_agg(slot) as slots from freed group by item_id) freed
     where item.id = freed.item_id and item.kind <> 'instruction'
 )
-select count(*) from freed
+select id from freed
 """
+
+# The same for leases that somebody names.
+RELEASE_NAMED = RELEASE.replace(
+    "lease_expires_at <= now() and pg_try_advisory_xact_lock(%(sweep)s)",
+    "id = any(%(assignments)s) and item_id in (select id from annotation_item where project_id = %(project)s)",
+)
 
 REGAIN = """
 with free as (
@@ -257,7 +263,7 @@ def undo_skip(assignment: Assignment) -> bool:
 
 def release_expired() -> int:
     """Give the slots of leases that ran out back to the queue; how many there were."""
-    return _scalar(RELEASE, {"sweep": SWEEP_LOCK}) or 0
+    return len(_rows(RELEASE, {"sweep": SWEEP_LOCK}))
 
 
 def replace(assignments: Collection[int]) -> None:
@@ -272,7 +278,24 @@ def keep(assignments: Collection[int]) -> None:
         cursor.executemany(KEEP, [{"assignment": assignment} for assignment in assignments])
 
 
-def finish(assignment: Assignment, *, client_key: UUID, spent: float | None = None) -> Finish:
+@transaction.atomic
+def release(project: Project, assignments: Iterable[int], *, by: User) -> int:
+    """Give pieces that people hold back to the queue, as if their time had run out; how many there were.
+
+    Nobody loses anything: the draft stays, and a submit still counts while a slot is free. One that is just being
+    submitted is left.
+    """
+    _scalar("select 1 from pg_advisory_xact_lock(%(sweep)s)", {"sweep": SWEEP_LOCK})
+    asked = {"assignments": list(assignments), "project": project.pk}
+    released = [row[0] for row in _rows(RELEASE_NAMED, asked)]
+    if released:
+        audit.record(audit.Action.RELEASED, actor=by, project=project, ids=released)
+    return len(released)
+
+
+def finish(
+    assignment: Assignment, *, client_key: UUID, spent: float | None = None, pasted: float | None = None
+) -> Finish:
     """Mark the piece done, in the transaction that writes its record, with the terms agreed to and the seconds spent.
 
     A lease that ran out or was given back counts all the same where its item still has a free slot.
@@ -281,7 +304,7 @@ def finish(assignment: Assignment, *, client_key: UUID, spent: float | None = No
     done = {
         "state": AssignmentState.SUBMITTED, "client_key": client_key, "finished_at": Now(), "draft": {},
         "terms": terms.agreed(assignment.item.project_id, assignment.annotator_id),
-        "seconds": _counted(assignment, spent),
+        "seconds": _counted(assignment, spent), "pasted": pasted,
     }  # fmt: skip
     if own.filter(state=AssignmentState.LEASED).update(**done):
         return Finish.COUNTED
@@ -356,7 +379,11 @@ def _agreed(project: Project, annotator: User) -> bool:
 
 
 def _scalar(sql: str, values: dict[str, Any]) -> int | None:
+    return next((row[0] for row in _rows(sql, values)), None)
+
+
+def _rows(sql: str, values: dict[str, Any]) -> list[tuple[Any, ...]]:
     with connection.cursor() as cursor:
         cursor.execute(sql, values)
-        row = cursor.fetchone()
-    return None if row is None else row[0]
+        rows: list[tuple[Any, ...]] = cursor.fetchall()
+    return rows

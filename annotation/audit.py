@@ -29,6 +29,7 @@ class Action(models.TextChoices):
     MEMBER_REMOVED = "member_removed", _("removed a member")
     MEMBER_CHANGED = "member_changed", _("changed a member's work")
     RATE_SET = "rate_set", _("set a rate of pay")
+    RELEASED = "released", _("gave work back")
     IMPORTED = "imported", _("imported data")
     EXPORTED = "exported", _("exported data")
     TOKEN_MADE = "token_made", _("made an API token")

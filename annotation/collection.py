@@ -77,9 +77,12 @@ class Improvement(NamedTuple):
 
 def submit_instruction(
     assignment: Assignment, *, client_key: UUID, messages: Sequence[Message], kind: str, use_case: str, language: str,
-    spent: float | None = None, edit: bool = False,
+    spent: float | None = None, pasted: int | None = None, edit: bool = False,
 ) -> Prompt:  # fmt: skip
-    """`edit`, here and below: in place of what was submitted. `spent`: the seconds that the person was at it."""
+    """`edit`, here and below: in place of what was submitted. `spent`: the seconds that the person was at it.
+
+    `pasted`: how many characters came by pasting; None where nobody counted.
+    """
     project = assignment.item.project
     _expect(assignment, ItemKind.INSTRUCTION)
     content: dict[str, Any] = {
@@ -92,14 +95,17 @@ def submit_instruction(
 
     if edit:
         return editing.replace(assignment, Prompt, content)
+    share = _share(pasted, sum(len(message["content"]) for message in content["messages"]))
     return _submit(
-        assignment, Prompt, client_key=client_key, content=content, record=record, draft=content, spent=spent
-    )
+        assignment, Prompt, client_key=client_key, content=content, record=record, draft=content, spent=spent,
+        pasted=share,
+    )  # fmt: skip
 
 
 def submit_demonstration(
-    assignment: Assignment, *, client_key: UUID, text: str, spent: float | None = None, edit: bool = False
-) -> Demonstration:
+    assignment: Assignment, *, client_key: UUID, text: str, spent: float | None = None, pasted: int | None = None,
+    edit: bool = False,
+) -> Demonstration:  # fmt: skip
     _expect(assignment, ItemKind.DEMONSTRATION)
     content = {"text": cleaned(text, longest=assignment.item.project.max_answer_characters)}
 
@@ -112,8 +118,9 @@ def submit_demonstration(
     if edit:
         return editing.replace(assignment, Demonstration, content)
     return _submit(
-        assignment, Demonstration, client_key=client_key, content=content, record=record, draft=content, spent=spent
-    )
+        assignment, Demonstration, client_key=client_key, content=content, record=record, draft=content, spent=spent,
+        pasted=_share(pasted, len(content["text"])),
+    )  # fmt: skip
 
 
 def submit_ranking(
@@ -229,11 +236,11 @@ def save_draft(assignment: Assignment, draft: dict[str, Any]) -> None:
 
 def _submit(
     assignment: Assignment, model: type[Record], *, client_key: UUID, content: dict[str, Any],
-    record: Callable[[], Record], draft: dict[str, Any], spent: float | None,
+    record: Callable[[], Record], draft: dict[str, Any], spent: float | None, pasted: float | None = None,
 ) -> Record:  # fmt: skip
     try:
         with transaction.atomic():
-            finish = leases.finish(assignment, client_key=client_key, spent=spent)
+            finish = leases.finish(assignment, client_key=client_key, spent=spent, pasted=pasted)
             if finish is leases.Finish.COUNTED:
                 return record()
     except IntegrityError as error:
@@ -247,6 +254,11 @@ def _submit(
     raise Refused(
         _("The time for this piece ran out and others have done it meanwhile, so it doesn't count. Your work is kept.")
     )
+
+
+def _share(pasted: int | None, length: int) -> float | None:
+    """Of a text, what was pasted into it. What was pasted and taken out again counts too, so it is one at most."""
+    return None if pasted is None else min(1.0, pasted / length)
 
 
 def _submitted_before(

@@ -16,6 +16,7 @@ from typing import IO, TYPE_CHECKING, Any
 from django.utils.translation import gettext as _
 
 from annotation.adding import batched
+from annotation.import_columns import STRUCTURED
 
 if TYPE_CHECKING:
     import pyarrow
@@ -27,7 +28,6 @@ FORMATS = {
     "csv": "text/csv; charset=utf-8",
     "parquet": "application/vnd.apache.parquet",
 }
-STRUCTURED = ("prompt", "completions")
 BATCH = 1_000
 LONGEST_LINE = 8 * 1024 * 1024
 CHUNK = 64 * 1024
@@ -148,7 +148,7 @@ def _uncelled(cells: dict[str, Any]) -> Row | UnreadableRow:
     row = {}
     for name, cell in cells.items():
         if cell:
-            row[name] = _structured(cell) if name in STRUCTURED else _text(cell)
+            row[name] = _structured(name, cell) if name in STRUCTURED else _text(cell)
     return row
 
 
@@ -156,13 +156,14 @@ def _text(cell: str) -> str:
     return cell[1:] if cell[0] == "'" and RUNS_IN_A_SPREADSHEET.match(cell) else cell
 
 
-def _structured(cell: str) -> Any:
-    """A list of objects where the cell is one, else its text: a prompt may be either."""
+def _structured(name: str, cell: str) -> Any:
+    """A list where the cell is one, else its text; a prompt that is a list is one of messages."""
     try:
         value = json.loads(cell) if cell.startswith("[") else None
     except (ValueError, RecursionError):
         value = None
-    return value if isinstance(value, list) and all(isinstance(each, dict) for each in value) else _text(cell)
+    whole = isinstance(value, list) and (name != "prompt" or all(isinstance(each, dict) for each in value))
+    return value if whole else _text(cell)
 
 
 # ── Parquet ──────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -219,7 +220,9 @@ def _read_parquet(file: IO[bytes]) -> Iterator[tuple[int, Row | UnreadableRow]]:
 
     number = 0
     try:
-        for batch in pyarrow.parquet.ParquetFile(file).iter_batches(batch_size=BATCH):
+        # Page by page: by default a whole group of rows would be in memory, and some files have but one.
+        opened = pyarrow.parquet.ParquetFile(file, pre_buffer=False, buffer_size=CHUNK)
+        for batch in opened.iter_batches(batch_size=BATCH):
             for row in batch.to_pylist(maps_as_pydicts="lossy"):
                 number += 1
                 yield number, _without_nulls(row)

@@ -78,16 +78,18 @@ class Writer:
         known: dict[str, list[Prompt]] = defaultdict(list)
         for prompt in Prompt.objects.filter(project=self.project, digest__in={row.prompt.digest for row in rows}):
             known[prompt.digest].append(prompt)
-        missing: list[ImportedPrompt] = []
+        missing: dict[str, list[ImportedPrompt]] = defaultdict(list)
         for row in rows:
-            if not _matching(row.prompt, known) and not any(_same(row.prompt, other) for other in missing):
-                missing.append(row.prompt)
-        for prompt in add_prompts(self.project, [self._new(each) for each in missing], with_items=with_items):
+            alike = missing[row.prompt.digest]
+            if not _matching(row.prompt, known) and not any(_same(row.prompt, other) for other in alike):
+                alike.append(row.prompt)
+        new = [self._new(each) for alike in missing.values() for each in alike]
+        for prompt in add_prompts(self.project, new, with_items=with_items):
             known[prompt.digest].append(prompt)
         prompts = [_found(row.prompt, known) for row in rows]
         if marking:
             self._mark_harmful([prompt for prompt, row in zip(prompts, rows, strict=True) if row.harmful])
-        return prompts, len(missing)
+        return prompts, len(new)
 
     def _mark_harmful(self, prompts: Sequence[Prompt]) -> None:
         """What waits of a prompt is marked with it, whenever the mark came."""

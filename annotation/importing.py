@@ -1,11 +1,12 @@
 """Data into a project from a file: read and checked row by row, written in batches, all in one transaction.
 
 Bad rows are reported by line and reason. Unless told to keep the good ones, a single bad row keeps all of them out.
+Neither looking through a file nor importing it takes more memory for a longer one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import IO, NamedTuple
 
@@ -14,6 +15,7 @@ from django.utils.translation import gettext as _
 
 from annotation import audit, formats
 from annotation.adding import batched
+from annotation.import_columns import as_ours
 from annotation.import_rows import PARSERS, ImportedRow
 from annotation.import_writers import Writer
 from annotation.models import Project, User
@@ -23,7 +25,11 @@ from annotation.wording import storable
 KINDS = tuple(PARSERS)
 BATCH = 500
 ERRORS_KEPT = 1_000
+SAMPLE = 5
 IMPORT_LOCK = 0x494D  # the first of two; the second is the project
+
+
+Told = Callable[[int], None]  # how many good lines are through, now and then
 
 
 class BadRow(NamedTuple):
@@ -49,21 +55,43 @@ class ImportReport:
             self.errors.append(BadRow(line, message))
 
 
+@dataclass(kw_only=True)
+class Findings(ImportReport):
+    """What a file would bring: `rows` were understood; `sample` holds the first of them with their lines."""
+
+    sample: list[tuple[int, ImportedRow]] = field(default_factory=list)
+
+
+def look_through(
+    project: Project, kind: str, file: IO[bytes], *, name: str, tell: Told = lambda rows: None
+) -> Findings:
+    """Read and check all of a file. Nothing is written."""
+    findings = Findings()
+    for batch in batched(_good_rows(project, kind, file, name, findings), BATCH):
+        findings.rows += len(batch)
+        findings.sample += batch[: SAMPLE - len(findings.sample)]
+        tell(findings.rows)
+    return findings
+
+
 @transaction.atomic
 def import_rows(
-    project: Project, kind: str, file: IO[bytes], *, user: User, keep_good: bool = False, name: str = ""
-) -> ImportReport:
+    project: Project, kind: str, file: IO[bytes], *, user: User, keep_good: bool = False, name: str = "",
+    tell: Told = lambda rows: None,
+) -> ImportReport:  # fmt: skip
     """Add a file's rows. `kind` of KINDS; the format is told by the file's name."""
     report = ImportReport()
-    if not _alone(project):
+    if not alone(project):
         report.note(0, _("Another import into this project is running. Please wait until it is done."))
         return report
+    _check_references_at_once()
     writer = Writer(project, user=user)
     for batch in batched(_good_rows(project, kind, file, name or file.name, report), BATCH):
         if keep_good or not report.bad:
-            added = writer.write(kind, batch)
+            added = writer.write(kind, [row for _line, row in batch])
             report.rows += added
             report.repeats += len(batch) - added
+            tell(report.rows + report.repeats)
     if report.bad and not keep_good:
         transaction.set_rollback(True)
         report.rows = report.repeats = 0
@@ -75,18 +103,26 @@ def import_rows(
     return report
 
 
-def _good_rows(project: Project, kind: str, file: IO[bytes], name: str, report: ImportReport) -> Iterator[ImportedRow]:
+def alone(project: Project) -> bool:
+    """Imports of one project run one at a time, until the transaction ends: two could wait for each other's texts."""
+    with connection.cursor() as cursor:
+        cursor.execute("select pg_try_advisory_xact_lock(%s, %s)", [IMPORT_LOCK, project.pk])
+        return bool(cursor.fetchone()[0])
+
+
+def _good_rows(
+    project: Project, kind: str, file: IO[bytes], name: str, report: ImportReport
+) -> Iterator[tuple[int, ImportedRow]]:
     for line, row in formats.read(file, name):
         try:
             if isinstance(row, formats.UnreadableRow):
                 raise Refused(str(row))
-            yield PARSERS[kind](project, row)
+            yield line, PARSERS[kind](project, as_ours(kind, row))
         except Refused as refusal:
             report.note(line, str(refusal))
 
 
-def _alone(project: Project) -> bool:
-    """Imports of one project run one at a time: two could wait for each other's texts."""
+def _check_references_at_once() -> None:
+    """Else the database remembers each row that it has yet to check until the end, in memory."""
     with connection.cursor() as cursor:
-        cursor.execute("select pg_try_advisory_xact_lock(%s, %s)", [IMPORT_LOCK, project.pk])
-        return bool(cursor.fetchone()[0])
+        cursor.execute("set constraints all immediate")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import statistics
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -22,12 +24,16 @@ from annotation.models import (
     PaidPer,
     PayRate,
     Project,
+    Ranking,
     ReviewState,
     User,
 )
+from annotation.quality import Agreement, agreement, judgements_of, shared
 
 RECENT = timedelta(days=30)
 COLUMNS = ("day", "kind", "submitted", "skipped", "seconds", "rate", "per", "pay", "currency")
+ENOUGH_PAIRS = 30
+DRAWS = 200
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,12 +76,18 @@ class Day:
 
 @dataclass(frozen=True, kw_only=True)
 class Summary:
-    """`pace`: pieces an hour in the last 30 days; None where no time was counted. Accepted of those reviewed."""
+    """`pace`: pieces an hour in the last 30 days; None where no time was counted. Accepted of those reviewed.
+
+    `medians`: the median seconds by kind, in the last 30 days. `agreement`: with others who ranked the same outputs as
+    the person in that time; None while there are too few pairs to say anything.
+    """
 
     submitted: int
     today: int
     time: timedelta
     pace: float | None
+    medians: list[tuple[ItemKind, float]]
+    agreement: Agreement | None
     accepted: int
     rejected: int
 
@@ -107,9 +119,28 @@ def summary(project: Project, user: User) -> Summary:
         today=sum(each.submitted for each in days if each.day == timezone.localdate()),
         time=timedelta(seconds=round(sum(each.seconds for each in days))),
         pace=sum(each.submitted for each in recent) / hours if hours else None,
+        medians=medians(own),
+        agreement=own_agreement(project, user),
         accepted=reviewed[ReviewState.ACCEPTED],
         rejected=reviewed[ReviewState.REJECTED],
     )
+
+
+def medians(own: QuerySet[Assignment]) -> list[tuple[ItemKind, float]]:
+    recent = own.filter(finished_at__gt=timezone.now() - RECENT).order_by()
+    by_kind: dict[str, list[float]] = defaultdict(list)
+    for kind, seconds in recent.values_list("item__kind", "seconds"):
+        if seconds is not None:
+            by_kind[kind].append(seconds)
+    return [(kind, statistics.median(by_kind[kind])) for kind in ItemKind if kind in by_kind]
+
+
+def own_agreement(project: Project, user: User) -> Agreement | None:
+    """Of one person with whoever ranked the same outputs."""
+    ranked = Ranking.objects.filter(annotator=user, prompt__project=project, created_at__gt=timezone.now() - RECENT)
+    compared = shared(judgements_of(project, only=Q(prompt__in=ranked.values("prompt"))))
+    found = agreement([row for row in compared if user.pk in (row.one, row.other)], draws=DRAWS)
+    return found if found.pairs >= ENOUGH_PAIRS else None
 
 
 def timesheet(project: Project, user: User | None = None) -> list[Day]:

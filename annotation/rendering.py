@@ -1,29 +1,64 @@
 """Markdown that people and models wrote, as HTML that is safe to show.
 
 Nothing in it can run, load a picture from elsewhere, or style the page: raw HTML is shown as text, and what the
-renderer makes goes through an allow-list once more.
+renderer makes goes through an allow-list once more. What may be wider than its place, code and tables, scrolls by
+itself and is reached with the keyboard.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from html import escape
+from typing import Any
+
 import nh3
 from django.utils.safestring import SafeString, mark_safe
+from django.utils.translation import gettext as _
 from markdown_it import MarkdownIt
+from markdown_it.token import Token
 
 from annotation import mathematics
 
 TAGS = mathematics.TAGS | {
-    "a", "blockquote", "br", "code", "del", "em", "h1", "h2", "h3", "h4", "h5", "h6", "hr", "li", "ol", "p", "pre", "s",
-    "strong", "table", "tbody", "td", "th", "thead", "tr", "ul",
+    "a", "blockquote", "br", "code", "del", "div", "em", "h1", "h2", "h3", "h4", "h5", "h6", "hr", "li", "ol", "p",
+    "pre", "s", "strong", "table", "tbody", "td", "th", "thead", "tr", "ul",
 }  # fmt: skip
-ATTRIBUTES = mathematics.ATTRIBUTES | {"a": {"href", "title"}, "ol": {"start"}}
+SCROLLS = {"aria-label", "role", "tabindex"}
+ATTRIBUTES = mathematics.ATTRIBUTES | {
+    "a": {"href", "title"}, "div": SCROLLS, "ol": {"start"}, "pre": SCROLLS,
+}  # fmt: skip
 SCHEMES = {"http", "https", "mailto"}
 LINKS = "noopener noreferrer nofollow"
 BELOW_THE_PAGE = 3  # the page has its own h1 and h2: headings in a text start under them
 
-_parser = mathematics.with_mathematics(
-    MarkdownIt("commonmark", {"html": False, "breaks": True}).enable(["table", "strikethrough"]).disable("image")
-)
+
+def _scrolls(tag: str, label: str) -> str:
+    """A group and no region: a page shows many of them, and each region would be a landmark."""
+    return f'<{tag} tabindex="0" role="group" aria-label="{escape(label)}">'
+
+
+def _code(renderer: Any, tokens: Sequence[Token], index: int, options: Any, env: Any) -> str:
+    return _scrolls("pre", _("Code")) + f"<code>{escape(tokens[index].content)}</code></pre>\n"
+
+
+def _table(renderer: Any, tokens: Sequence[Token], index: int, options: Any, env: Any) -> str:
+    return _scrolls("div", _("Table")) + "<table>\n"
+
+
+def _table_end(renderer: Any, tokens: Sequence[Token], index: int, options: Any, env: Any) -> str:
+    return "</table></div>\n"
+
+
+def _parsing() -> MarkdownIt:
+    parser = MarkdownIt("commonmark", {"html": False, "breaks": True})
+    parser.enable(["table", "strikethrough"]).disable("image")
+    rules = {"fence": _code, "code_block": _code, "table_open": _table, "table_close": _table_end}
+    for name, rule in rules.items():
+        parser.add_render_rule(name, rule)
+    return mathematics.with_mathematics(parser)
+
+
+_parser = _parsing()
 
 
 def render(text: str) -> SafeString:

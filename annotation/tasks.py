@@ -1,11 +1,24 @@
+"""The Celery door: thin tasks. The rules are in the verbs that they call."""
+
 from __future__ import annotations
 
 from celery import shared_task
 
+from annotation import uploads
 from annotation.assignment import release_expired
 
 
 @shared_task(ignore_result=True)
 def release_expired_leases() -> int:
-    """Beat's nudge; the rule is `assignment.release_expired`."""
     return release_expired()
+
+
+@shared_task(ignore_result=True, max_retries=0)
+def carry_on(upload_id: int) -> None:
+    """Look through or import a file."""
+    uploads.carry_on(upload_id)
+
+
+@shared_task(ignore_result=True)
+def sweep_uploads() -> None:
+    uploads.sweep()

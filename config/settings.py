@@ -144,6 +144,7 @@ CELERY_BEAT_SCHEDULE_FILENAME = str(DATA / "run" / "beat-schedule")
 CELERY_BEAT_SCHEDULE = {
     "sweep": {"task": "training.tasks.sweep", "schedule": 15.0},
     "release-expired-leases": {"task": "annotation.tasks.release_expired_leases", "schedule": 30.0},
+    "sweep-uploads": {"task": "annotation.tasks.sweep_uploads", "schedule": 15.0},
 }
 CELERY_TIMEZONE = "UTC"
 

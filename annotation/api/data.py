@@ -14,11 +14,11 @@ from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from annotation import access, audit, exporting, importing
+from annotation import access, audit, exporting, importing, uploads
 from annotation.adding import allow
 from annotation.api.base import Endpoint, checked
-from annotation.api.serializers import HeldSerializer, ImportReportSerializer, UploadSerializer
-from annotation.models import Completion, Role
+from annotation.api.serializers import ConfirmSerializer, HeldSerializer, ImportSerializer, UploadSerializer
+from annotation.models import Completion, Role, Upload, User
 
 
 class Import(Endpoint):
@@ -26,17 +26,51 @@ class Import(Endpoint):
 
     @extend_schema(
         request=UploadSerializer,
-        responses=ImportReportSerializer,
+        responses={200: ImportSerializer, 202: ImportSerializer},
         parameters=[OpenApiParameter("kind", str, OpenApiParameter.PATH, enum=importing.KINDS)],
     )
     def post(self, request: Request, slug: str, kind: str) -> Response:
-        """Add a file's rows. Bad rows are reported by line; unless `keep_good`, one bad row keeps all of them out."""
+        """Add a file's rows. Bad rows are reported by line; unless `keep_good`, one bad row keeps all of them out.
+
+        With `preview` the file is only looked through, and waits for `confirm`. A small file is worked through at
+        once (200); of a large one a worker is at it (202), and the import's own address says how far.
+        """
         project = access.project_for(self.user, slug, Role.ADMIN)
         if kind not in importing.KINDS:
             raise Http404
         sent = checked(UploadSerializer, request)
-        report = importing.import_rows(project, kind, sent["file"], user=self.user, keep_good=sent["keep_good"])
-        return Response(ImportReportSerializer(report).data)
+        keep_good = None if sent["preview"] else sent["keep_good"]
+        upload = uploads.receive(project, kind, sent["file"], user=self.user, keep_good=keep_good)
+        return import_response(upload)
+
+
+class ImportDetail(Endpoint):
+    @extend_schema(responses=ImportSerializer)
+    def get(self, request: Request, slug: str, pk: int) -> Response:
+        """A file on its way into the project: how it was understood, how far it is, what came in."""
+        return Response(ImportSerializer(upload_of(self.user, slug, pk)).data)
+
+    @extend_schema(responses={204: None})
+    def delete(self, request: Request, slug: str, pk: int) -> Response:
+        """Forget a file that was not imported."""
+        uploads.discard(upload_of(self.user, slug, pk))
+        return Response(status=204)
+
+
+class ConfirmImport(Endpoint):
+    @extend_schema(request=ConfirmSerializer, responses={200: ImportSerializer, 202: ImportSerializer})
+    def post(self, request: Request, slug: str, pk: int) -> Response:
+        """Import a file that was looked through."""
+        keep_good = checked(ConfirmSerializer, request)["keep_good"]
+        return import_response(uploads.confirm(upload_of(self.user, slug, pk), keep_good=keep_good))
+
+
+def upload_of(user: User, slug: str, pk: int) -> Upload:
+    return get_object_or_404(Upload, pk=pk, project=access.project_for(user, slug, Role.ADMIN))
+
+
+def import_response(upload: Upload) -> Response:
+    return Response(ImportSerializer(upload).data, status=202 if upload.is_waiting else 200)
 
 
 class Held(Endpoint, generics.ListAPIView[Completion]):

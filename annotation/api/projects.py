@@ -13,9 +13,17 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from annotation import access, managing
+from annotation import assignment as leases
 from annotation.api.base import Endpoint, checked
-from annotation.api.serializers import ProgressSerializer, ProjectDetailSerializer, ProjectSerializer
-from annotation.models import Guidelines, Project, Role, Terms, User
+from annotation.api.serializers import (
+    HeldPieceSerializer,
+    ProgressSerializer,
+    ProjectDetailSerializer,
+    ProjectSerializer,
+    ReleasedSerializer,
+    ReleaseSerializer,
+)
+from annotation.models import Assignment, Guidelines, Project, Role, Terms, User
 from annotation.progress import progress
 
 
@@ -146,6 +154,28 @@ class ProjectProgress(Endpoint):
     def get(self, request: Request, slug: str) -> Response:
         """How far the project is and what waits."""
         return Response(ProgressSerializer(progress(access.project_for(self.user, slug))).data)
+
+
+class Leases(Endpoint, generics.ListAPIView[Assignment]):
+    """Who holds what in the project, since when and until when."""
+
+    serializer_class = HeldPieceSerializer
+    queryset = Assignment.objects.none()
+
+    def get_queryset(self) -> QuerySet[Assignment]:
+        project = access.project_for(self.user, self.kwargs["slug"], Role.ADMIN)
+        return Assignment.objects.held().filter(item__project=project)
+
+
+class Release(Endpoint):
+    @extend_schema(request=ReleaseSerializer, responses=ReleasedSerializer)
+    def post(self, request: Request, slug: str) -> Response:
+        """Give pieces that people hold back to the queue. Drafts stay; what is submitted late counts while it can."""
+        project = access.project_for(self.user, slug, Role.ADMIN)
+        sent = checked(ReleaseSerializer, request)
+        held = Assignment.objects.held().filter(item__project=project)
+        theirs = held.filter(annotator__username=sent["annotator"]).values_list("pk", flat=True)
+        return Response({"released": leases.release(project, {*sent["assignments"], *theirs}, by=self.user)})
 
 
 def check_may_create(user: User) -> None:

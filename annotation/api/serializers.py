@@ -6,6 +6,7 @@ from typing import Any
 
 from rest_framework import serializers
 
+from annotation import uploads
 from annotation.models import (
     ApiToken,
     AppealState,
@@ -17,6 +18,7 @@ from annotation.models import (
     ReviewState,
     Role,
     SkipReason,
+    Upload,
     UseCase,
 )
 from annotation.models.projects import MAX_K
@@ -200,6 +202,23 @@ class LeaseSerializer(serializers.Serializer[Any]):
     lease_expires_at = serializers.DateTimeField()
 
 
+class HeldPieceSerializer(serializers.Serializer[Any]):
+    id = serializers.IntegerField(source="pk")
+    annotator = serializers.CharField(source="annotator.username")
+    kind = serializers.ChoiceField(choices=ItemKind.choices, source="item.kind")
+    leased_at = serializers.DateTimeField()
+    lease_expires_at = serializers.DateTimeField()
+
+
+class ReleaseSerializer(serializers.Serializer[Any]):
+    assignments = serializers.ListField(child=serializers.IntegerField(), default=list)
+    annotator = serializers.CharField(default="", help_text="All that this person holds.")
+
+
+class ReleasedSerializer(serializers.Serializer[Any]):
+    released = serializers.IntegerField()
+
+
 class TokenSerializer(serializers.ModelSerializer[ApiToken]):
     class Meta:
         model = ApiToken
@@ -236,20 +255,39 @@ class UploadSerializer(serializers.Serializer[Any]):
     keep_good = serializers.BooleanField(
         default=False, help_text="Keep the good rows of a file that has bad ones; else none is kept."
     )
+    preview = serializers.BooleanField(default=False, help_text="Look through the file, and write nothing yet.")
+
+
+class ConfirmSerializer(serializers.Serializer[Any]):
+    keep_good = serializers.BooleanField(default=False)
 
 
 class BadRowSerializer(serializers.Serializer[Any]):
     line = serializers.IntegerField()
     message = serializers.CharField()
 
+    def to_representation(self, instance: Any) -> dict[str, Any]:
+        line, message = instance
+        return {"line": line, "message": message}
 
-class ImportReportSerializer(serializers.Serializer[Any]):
-    rows = serializers.IntegerField(help_text="Rows that came in.")
-    repeats = serializers.IntegerField(help_text="Rows that were there already.")
-    bad = serializers.IntegerField(help_text="Rows that were not understood.")
+
+class ImportSerializer(serializers.ModelSerializer[Upload]):
     errors = BadRowSerializer(  # type: ignore[assignment] # the serializer's own name; what is declared here is data
         many=True, help_text="Why, for the first thousand."
     )
+    sample = serializers.ListField(child=serializers.DictField(), help_text="The first rows as they were understood.")
+    lines_read = serializers.SerializerMethodField(help_text="Of the pass that is under way.")
+
+    class Meta:
+        model = Upload
+        fields: tuple[str, ...] = (
+            "id", "kind", "name", "state", "good", "bad", "errors", "sample", "rows", "repeats", "failure",
+            "lines_read",
+        )  # fmt: skip
+        read_only_fields = fields
+
+    def get_lines_read(self, upload: Upload) -> int | None:
+        return uploads.lines_read(upload) if upload.is_waiting else None
 
 
 class ReviewFilterSerializer(serializers.Serializer[Any]):

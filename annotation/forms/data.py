@@ -22,4 +22,3 @@ class ImportForm(PageForm):
         label=gettext_lazy("What the file holds"), choices=[(kind, KIND_LABELS[kind]) for kind in importing.KINDS]
     )
     file = forms.FileField(label=gettext_lazy("File"), help_text=gettext_lazy("JSON lines, CSV or Parquet."))
-    keep_good = forms.BooleanField(label=gettext_lazy("Import the good lines even if some are bad"), required=False)

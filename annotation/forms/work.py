@@ -20,6 +20,7 @@ class AssignmentForm(PageForm):
 
     client_key = forms.UUIDField(widget=forms.HiddenInput)
     seconds = forms.FloatField(required=False, min_value=0, widget=forms.HiddenInput)
+    pasted = forms.IntegerField(required=False, min_value=0, widget=forms.HiddenInput)
 
     def __init__(self, assignment: Assignment, data: Any = None, *, record: Any = None) -> None:
         self.assignment = assignment

@@ -19,6 +19,7 @@ from annotation.models.texts import (
     UseCase,
     Wording,
 )
+from annotation.models.uploads import Upload, UploadState
 from annotation.models.work import (
     Appeal,
     AppealState,
@@ -60,6 +61,8 @@ __all__ = [
     "SkipReason",
     "Split",
     "Terms",
+    "Upload",
+    "UploadState",
     "UseCase",
     "User",
     "Wording",

@@ -120,6 +120,11 @@ class AssignmentQuerySet(models.QuerySet["Assignment"]):
         """With all that a page of work shows but the outputs."""
         return self.select_related("item__project", "item__prompt", "guidelines")
 
+    def held(self) -> AssignmentQuerySet:
+        """Those that somebody has in work, person by person, with what a list of them shows."""
+        in_work = self.filter(state=AssignmentState.LEASED).select_related("annotator", "item__prompt")
+        return in_work.order_by("annotator__username", "leased_at")
+
     def live(self) -> AssignmentQuerySet:
         """Those that occupy a slot of their item."""
         return self.filter(state__in=[AssignmentState.LEASED, AssignmentState.SUBMITTED])
@@ -157,6 +162,9 @@ class Assignment(models.Model):
     seconds = models.FloatField(
         _("seconds spent"), null=True, blank=True, help_text=_("While its page was open and in use.")
     )
+    pasted = models.FloatField(
+        _("share pasted"), null=True, blank=True, help_text=_("Of the text written, from 0 to 1; empty: not counted.")
+    )
 
     objects = AssignmentQuerySet.as_manager()
 
@@ -178,6 +186,7 @@ class Assignment(models.Model):
             models.Index(name="assignment_lease", fields=["lease_expires_at"], condition=Q(state="leased")),
             models.Index(name="assignment_held", fields=["annotator"], condition=Q(state="leased")),
             models.Index(name="assignment_done", fields=["annotator", "finished_at"], condition=Q(state="submitted")),
+            models.Index(name="assignment_finished", fields=["finished_at"], condition=Q(state="submitted")),
         ]
 
     def __str__(self) -> str:

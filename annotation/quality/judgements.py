@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import NamedTuple
 
+from django.db.models import Q
+
 from annotation.models import Project, Ranking, ReviewState
 
 Who = int | str | None
@@ -53,12 +55,12 @@ def judgement(ranking: Ranking) -> Judgement:
     )
 
 
-def judgements_of(project: Project) -> list[Judgement]:
-    """All rankings of a project that count: neither they nor their prompts are rejected. One query.
+def judgements_of(project: Project, *, only: Q | None = None) -> list[Judgement]:
+    """All rankings of a project that count, or those of them asked for: neither they nor their prompts are rejected.
 
     A person's edit over the output that it improves is no judgement of outputs put side by side by chance.
     """
-    own = Ranking.objects.filter(prompt__project=project).exclude(origin__has_key="edit_in")
+    own = Ranking.objects.filter(only or Q(), prompt__project=project).exclude(origin__has_key="edit_in")
     counted = own.exclude(review=ReviewState.REJECTED)
     rows = (
         counted.exclude(prompt__review=ReviewState.REJECTED)

@@ -13,8 +13,10 @@ from annotation.quality.agreement import Agreement, Shared, agreement, alpha_wit
 from annotation.quality.judgements import Judgement, Who
 from annotation.quality.signals import (
     Position,
+    Written,
     agreement_with,
     median_seconds,
+    mostly_pasted,
     position_bias,
     self_consistency,
     straight_lined,
@@ -46,6 +48,15 @@ class Group(NamedTuple):
     name: str | date
     agreement: Agreement
     alpha: Agreement
+
+
+class Writer(NamedTuple):
+    """`pasted`: the share of their texts of which more than half was pasted."""
+
+    who: int
+    pieces: int
+    seconds: float | None
+    pasted: Agreement
 
 
 class Pair(NamedTuple):
@@ -124,8 +135,15 @@ def report(judgements: Sequence[Judgement], *, researchers: Collection[Who] = ()
         pairs=pairs,
         pairs_left_out=pairs_left_out,
         use_cases=_groups(rows, judgements, lambda each: each.use_case),
-        weeks=sorted(_groups(rows, judgements, _week), key=lambda group: str(group.name))[-WEEKS_SHOWN:],
+        weeks=sorted(_groups(rows, judgements, week_of), key=lambda group: str(group.name))[-WEEKS_SHOWN:],
     )
+
+
+def writers(pieces: Iterable[Written]) -> list[Writer]:
+    """Who wrote instructions and answers, the most first."""
+    by_person = _grouped(pieces, lambda each: each.annotator)
+    found = [Writer(who, len(own), median_seconds(own), mostly_pasted(own)) for who, own in by_person.items()]
+    return sorted(found, key=lambda writer: -writer.pieces)
 
 
 def _annotator(
@@ -190,7 +208,7 @@ def _groups(
     return sorted(found, key=lambda group: -group.agreement.pairs)
 
 
-def _week(each: Shared | Judgement) -> date | None:
+def week_of(each: Shared | Judgement) -> date | None:
     return each.day - timedelta(days=each.day.weekday()) if each.day else None
 
 

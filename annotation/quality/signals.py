@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections import defaultdict
 from collections.abc import Iterable
 from itertools import combinations
 from typing import NamedTuple
 
-from annotation.quality.agreement import Agreement, agreement, compared, share_over_prompts
+from annotation.quality.agreement import NOTHING, Agreement, agreement, compared, share_over_prompts
 from annotation.quality.judgements import Judgement
+
+MOSTLY = 0.5
+Z = 1.959964  # 95% of a normal distribution lie within as many deviations
+
+
+class Written(NamedTuple):
+    """One text that a person wrote. `pasted`: the share of it that was; None where nobody counted."""
+
+    annotator: int
+    seconds: float | None
+    pasted: float | None
 
 
 class Position(NamedTuple):
@@ -35,9 +47,23 @@ def self_consistency(judgements: Iterable[Judgement]) -> Agreement:
     return agreement(compared(first, second) for same in by_set.values() for first, second in combinations(same, 2))
 
 
-def median_seconds(judgements: Iterable[Judgement]) -> float | None:
+def median_seconds(judgements: Iterable[Judgement | Written]) -> float | None:
     known = [each.seconds for each in judgements if each.seconds is not None]
     return statistics.median(known) if known else None
+
+
+def mostly_pasted(pieces: Iterable[Written]) -> Agreement:
+    """The share of texts of which more than half was pasted. People may paste their own words from elsewhere."""
+    shares = [each.pasted for each in pieces if each.pasted is not None]
+    return wilson(sum(share > MOSTLY for share in shares), len(shares)) if shares else NOTHING
+
+
+def wilson(part: int, whole: int) -> Agreement:
+    """A share of things that do not depend on each other, with its 95% interval (Wilson 1927): nothing is drawn."""
+    share, spread = part / whole, Z * Z / whole
+    middle = (share + spread / 2) / (1 + spread)
+    reach = Z / (1 + spread) * math.sqrt(share * (1 - share) / whole + spread / (4 * whole))
+    return Agreement(share, middle - reach, middle + reach, whole)
 
 
 def position_bias(judgements: Iterable[Judgement]) -> Position:

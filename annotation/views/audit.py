@@ -36,6 +36,7 @@ SENTENCES = {
     Action.REVIEW_UNDONE: gettext_lazy("%(kind)s: %(count)s %(state)s. %(reason)s"),
     Action.MEMBER_ADDED: gettext_lazy("%(person)s as %(role)s"),
     Action.MEMBER_REMOVED: gettext_lazy("%(person)s as %(role)s"),
+    Action.RELEASED: gettext_lazy("%(count)s pieces that people held"),
     Action.IMPORTED: gettext_lazy("%(kind)s from %(file)s: %(rows)s new, %(repeats)s known, %(bad)s bad"),
     Action.EXPORTED: gettext_lazy("%(kind)s as %(format)s"),
     Action.ADMINISTERED: gettext_lazy("%(model)s “%(name)s”: %(how)s. %(fields)s"),

@@ -1,4 +1,4 @@
-"""Data out of a project and into it."""
+"""Data out of a project."""
 
 from __future__ import annotations
 
@@ -6,11 +6,10 @@ from django.http import Http404, HttpResponse, HttpResponseBase, StreamingHttpRe
 from django.shortcuts import render
 from django.utils.translation import gettext_lazy as _
 
-from annotation import audit, exporting, importing
-from annotation.forms import KIND_LABELS, ImportForm
+from annotation import audit, exporting
+from annotation.forms import KIND_LABELS
 from annotation.models import Project, Role
 from annotation.progress import progress
-from annotation.refusals import Refused
 from annotation.views.decorators import SignedInRequest, project_page
 
 ABOUT = {
@@ -18,14 +17,6 @@ ABOUT = {
     "demonstrations": _("Every answer that a person wrote, with its prompt."),
     "rankings": _("Each annotator's rankings, one by one, with ratings, flags and the order shown."),
     "comparisons": _("The pairs that follow from the rankings: prompt, chosen, rejected."),
-}
-EXAMPLES = {
-    "instructions": '{"prompt": "Name two rivers.", "use_case": "open_qa", "language": "en"}',
-    "demonstrations": '{"prompt": "Name two rivers.", "completion": "The Nile and the Danube."}',
-    "completions": '{"prompt": "Name two rivers.", "completions": [{"text": "Nile, Danube.", "model": "one"}, '
-    '{"text": "Rivers are long.", "model": "two"}]}',
-    "rankings": '{"prompt": "Name two rivers.", "completions": [{"text": "Nile, Danube.", "rank": 1}, '
-    '{"text": "Rivers are long.", "rank": 2}], "annotator": "kim"}',
 }
 
 
@@ -54,20 +45,3 @@ def export_file(request: SignedInRequest, project: Project, kind: str, form: str
     response = StreamingHttpResponse(exporting.stream(project, kind, form), content_type=exporting.FORMATS[form])
     response["Content-Disposition"] = f'attachment; filename="{project.slug}-{kind}.{form}"'
     return response
-
-
-@project_page("GET", "POST", roles=(Role.ADMIN,))
-def import_(request: SignedInRequest, project: Project) -> HttpResponse:
-    form = ImportForm(request.POST, request.FILES) if request.method == "POST" else ImportForm()
-    report = None
-    if form.is_valid():
-        sent = form.cleaned_data
-        try:
-            report = importing.import_rows(
-                project, sent["kind"], sent["file"], user=request.user, keep_good=sent["keep_good"]
-            )
-        except Refused as refusal:
-            form.add_error("file", str(refusal))
-    examples = [(KIND_LABELS[kind], EXAMPLES[kind]) for kind in importing.KINDS]
-    context = {"project": project, "form": form, "report": report, "examples": examples}
-    return render(request, "annotation/import.html", context)

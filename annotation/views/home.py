@@ -13,6 +13,7 @@ from django.views.decorators.http import require_POST
 from annotation import access, appeals
 from annotation.models import Project, Role, User
 from annotation.progress import progress
+from annotation.views.charts import CHARTS_FOR
 from annotation.views.decorators import SignedInRequest, page, project_page
 from annotation.views.waiting import held_by, waiting
 
@@ -43,12 +44,15 @@ def entry(person: User, project: Project) -> dict[str, Any]:
 def project(request: SignedInRequest, project: Project) -> HttpResponse:
     """How far the project is, for every member; what one may do here is in the tabs."""
     counted = progress(project)
-    may_review = access.can(request.user, project, Role.REVIEWER)
+    roles = access.roles_of(request.user, project)
+    may_review = Role.REVIEWER in roles
     context = {
         "project": project,
         "progress": counted,
         "waiting": waiting(counted),
-        "may_annotate": access.can(request.user, project, Role.ANNOTATOR),
+        "may_annotate": Role.ANNOTATOR in roles,
+        "may_administer": Role.ADMIN in roles,
+        "sees_charts": not roles.isdisjoint(CHARTS_FOR),
         "guidelines": project.current_guidelines(),
         "appeals": appeals.waiting(project, request.user).count() if may_review else 0,
     }

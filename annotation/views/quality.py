@@ -14,9 +14,9 @@ from django.utils.translation import gettext_lazy
 
 from annotation.forms import WhatIfForm
 from annotation.leaderboard import leaderboards
-from annotation.models import Project, Ranking, ReviewState, Role, UseCase, User
-from annotation.quality import Judgement, Who, agreement, judgements_of, krippendorff_alpha, shared
-from annotation.quality.report import Look, WhatIf, report
+from annotation.models import Assignment, AssignmentState, ItemKind, Project, Ranking, ReviewState, Role, UseCase, User
+from annotation.quality import Judgement, Who, Written, agreement, judgements_of, krippendorff_alpha, shared
+from annotation.quality.report import Look, WhatIf, report, writers
 from annotation.views.decorators import SignedInRequest, project_page
 
 LOOKS = {
@@ -43,6 +43,8 @@ def quality(request: SignedInRequest, project: Project) -> HttpResponse:
     kept = [each for each in everything if what_if.keeps(each)]
     found = report(kept, researchers=researchers_of(project))
     rejected = rejected_by(project)
+    writing = writers(written_in(project))
+    people = dict(User.objects.filter(pk__in=[each.who for each in writing]).values_list("pk", "username"))
     context: dict[str, Any] = {
         "project": project,
         "report": found,
@@ -57,6 +59,7 @@ def quality(request: SignedInRequest, project: Project) -> HttpResponse:
         ],
         "pairs": [{"figures": pair, "names": (names[pair.one], names[pair.other])} for pair in found.pairs],
         "use_cases": [(capfirst(str(UseCase(str(group.name)).label)), group) for group in found.use_cases],
+        "writers": [(people.get(each.who, "–"), each) for each in writing],
         "form": form,
         "whole": whole(everything) if what_if != WhatIf() else None,
     }
@@ -102,6 +105,13 @@ def names_of(judgements: Iterable[Judgement]) -> dict[Who, str]:
     )
     named = {who: people.get(who, str(who)) if isinstance(who, int) else who or _("unknown") for who in seen}
     return dict(sorted(named.items(), key=lambda entry: entry[1].casefold()))
+
+
+def written_in(project: Project) -> list[Written]:
+    """The instructions and answers that people submitted."""
+    done = Assignment.objects.filter(item__project=project, state=AssignmentState.SUBMITTED)
+    texts = done.exclude(item__kind=ItemKind.RANKING).order_by()
+    return [Written(*row) for row in texts.values_list("annotator_id", "seconds", "pasted").iterator()]
 
 
 def researchers_of(project: Project) -> set[Who]:

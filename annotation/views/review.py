@@ -94,7 +94,7 @@ def queue_page(
     request: SignedInRequest, project: Project, form: ReviewFilterForm, kind: WorkKind, found: QuerySet[Any],
     *, refusal: str = "",
 ) -> HttpResponse:  # fmt: skip
-    page = Paginator(found, PER_PAGE).get_page(request.GET.get("page"))
+    page = Paginator(found.select_related("assignment"), PER_PAGE).get_page(request.GET.get("page"))
     context = {
         "project": project,
         "form": form,
@@ -124,6 +124,7 @@ def pieces_of(reviewer: User, kind: WorkKind, page: Page[Any]) -> list[dict[str,
             "author": author_of(kind, row),
             "is_own": getattr(row, f"{reviewing.AUTHOR[kind]}_id") == reviewer.pk,
             "reason": why.get(row.pk, ""),
+            "pasted": row.assignment.pasted if row.assignment else None,
             "groups": [[texts.get(pk, "") for pk in group] for group in getattr(row, "groups", [])],
         }
         for row in rows

@@ -249,10 +249,13 @@ def hand_in(assignment: Assignment, form: AssignmentForm, *, edit: bool = False)
     if isinstance(form, InstructionForm):
         collection.submit_instruction(
             assignment, client_key=key, messages=values["messages"],
-            kind=values["kind"], use_case=values["use_case"], language=values["language"], spent=spent, edit=edit,
+            kind=values["kind"], use_case=values["use_case"], language=values["language"], spent=spent,
+            pasted=values["pasted"], edit=edit,
         )  # fmt: skip
     elif isinstance(form, DemonstrationForm):
-        collection.submit_demonstration(assignment, client_key=key, text=values["text"], spent=spent, edit=edit)
+        collection.submit_demonstration(
+            assignment, client_key=key, text=values["text"], spent=spent, pasted=values["pasted"], edit=edit
+        )
     elif isinstance(form, RankingForm):
         collection.submit_ranking(
             assignment, client_key=key, groups=form.groups(), ratings=form.ratings(), flags=form.flags(),

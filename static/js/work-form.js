@@ -21,6 +21,7 @@ class WorkForm extends HTMLElement {
     this.gone = new AbortController();
     this.next = new NextPiece();
     for (const element of this.querySelectorAll("[data-needs-js]")) element.hidden = false;
+    this.countPasted();
     this.restore();
     this.watchTime();
     for (const area of this.form.querySelectorAll("textarea[data-limit]")) this.count(area);
@@ -55,7 +56,7 @@ class WorkForm extends HTMLElement {
   }
 
   content() {
-    return JSON.stringify(this.entries().filter(([name, value]) => name !== "seconds" && value));
+    return JSON.stringify(this.entries().filter(([name, value]) => !["seconds", "pasted"].includes(name) && value));
   }
 
   changed() {
@@ -174,6 +175,20 @@ class WorkForm extends HTMLElement {
       this.say(answer?.type === "opaqueredirect" ? this.dataset.saySignedOut : this.dataset.sayNotSubmitted, { aloud: true });
       setTimeout(() => this.send(), RETRY_MS);
     }
+  }
+
+  // ── What was pasted, not typed ──────────────────────────────────────────────────────────────────────────────────
+
+  // What one cut or copied here and puts elsewhere in the same form is one's own typing.
+  countPasted() {
+    const field = this.form.elements.pasted;
+    if (!field) return;
+    field.value ||= 0;
+    let own = null;
+    const add = (text) => { if (text !== own) field.value = Number(field.value) + [...text].length; };
+    for (const kind of ["cut", "copy"]) this.form.addEventListener(kind, () => { own = String(getSelection()); });
+    this.form.addEventListener("paste", (event) => add(event.clipboardData.getData("text/plain")));
+    this.form.addEventListener("drop", (event) => add(event.dataTransfer.getData("text/plain")));
   }
 
   // ── Under way ───────────────────────────────────────────────────────────────────────────────────────────────────

@@ -7,7 +7,7 @@ from typing import Any
 from django import template
 from django.utils.translation import gettext as _
 
-from training import charts
+from annotation import charts
 from training.models import RoundState, RunState, TrainingRun
 from training.views import meanings, stages
 

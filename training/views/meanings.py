@@ -8,7 +8,7 @@ from typing import Any
 
 from django.utils.translation import gettext_lazy as _
 
-from training import charts
+from annotation import charts
 from training.models import Stage
 
 

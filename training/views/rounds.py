@@ -11,13 +11,13 @@ from django.shortcuts import redirect, render
 
 from annotation.models import Item, ItemKind, Project, Ranking
 from annotation.views.decorators import SignedInRequest
+from annotation.views.live import live
 from training import rounds, runs
 from training.forms import StartForm, usual_base
 from training.models import Round, RoundState, Stage, TrainingRun
 from training.views import folders, stages
 from training.views.datasets import left_out
 from training.views.decorators import researchers_page, round_page
-from training.views.live import live
 from training.views.readiness import Readiness, readiness
 
 

@@ -12,13 +12,13 @@ from django.shortcuts import redirect
 from django.utils.translation import gettext as _
 
 from annotation.views.decorators import SignedInRequest
+from annotation.views.live import live
 from training import commands, curves, runs
 from training.algorithms.hyperparameters import STAGES
 from training.models import RunState, TrainingRun
 from training.supervisor import last_lines
 from training.views import meanings, stages
 from training.views.decorators import row_page
-from training.views.live import live
 
 LOG_LINES = 60
 

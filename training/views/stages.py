@@ -9,7 +9,8 @@ from typing import Any
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from training import charts, curves
+from annotation import charts
+from training import curves
 from training.models import FINAL_STATES, Round, RoundStage, RoundState, RunState, Stage, TrainingRun
 from training.views import meanings
 

@@ -26,6 +26,8 @@ MAY_OPEN = {
     f"{PROJECT}export/rankings.jsonl": {"rosa", "ada"},
     f"{PROJECT}quality/": {"rita", "ada"},
     f"{PROJECT}leaderboard/": {"rosa", "ada"},
+    f"{PROJECT}charts/": {"rita", "rosa", "ada"},
+    f"{PROJECT}leases/": {"ada"},
     f"{PROJECT}review/": {"rita", "ada"},
     f"{PROJECT}audit/": {"ada"},
     f"{PROJECT}import/": {"ada"},

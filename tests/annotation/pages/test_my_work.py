@@ -56,6 +56,36 @@ class TestMyWork:
         assert found.time == timedelta(minutes=4)
         assert found.pace == pytest.approx(15)
 
+    def test_shows_the_median_time_by_kind(self, world: World, answered: Assignment) -> None:
+        for seconds in (10, 20, 60):
+            make_ranking_item(world.project)
+            piece = taken(world.project, world.alice, ItemKind.RANKING)
+            Assignment.objects.filter(pk=piece.pk).update(leased_at=timezone.now() - timedelta(minutes=2))
+            piece.refresh_from_db()
+            rank(piece, seconds=seconds)
+        found = my_work.summary(world.project, world.alice)
+        assert found.medians == [(ItemKind.DEMONSTRATION, 240), (ItemKind.RANKING, 20)]
+
+    def test_shows_the_agreement_with_others_once_there_are_enough_pairs(self, world: World, sign_in: SignIn) -> None:
+        def rank_together(sets: int) -> None:
+            for number in range(sets):
+                make_ranking_item(world.project, overlap=2)
+                mine = taken(world.project, world.alice, ItemKind.RANKING)
+                theirs = taken(world.project, world.bob, ItemKind.RANKING)
+                best_first = [[each] for each in sorted(mine.shown)]
+                rank(mine, best_first)
+                rank(theirs, best_first if number % 2 else best_first[::-1])
+
+        rank_together(4)
+        assert my_work.summary(world.project, world.alice).agreement is None
+        assert "once you and others have ranked" in sign_in(world.alice).get(MINE).content.decode()
+        rank_together(2)
+        found = my_work.summary(world.project, world.alice).agreement
+        assert found is not None
+        assert (found.value, found.pairs) == (0.5, 36)
+        assert found.low < 0.5 < found.high
+        assert "36 pairs" in sign_in(world.alice).get(MINE).content.decode()
+
     def test_a_submit_that_says_no_time_counts_what_passed_up_to_a_lease(self, world: World) -> None:
         for minutes in (5, 300):
             make_ranking_item(world.project)

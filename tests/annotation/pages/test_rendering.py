@@ -52,7 +52,7 @@ def test_whatever_is_written_only_allowed_tags_and_attributes_come_out(text: str
         ("3. c\n4. d", '<ol start="3">'),
         ("~~no~~ **yes**", "<s>no</s> <strong>yes</strong>"),
         ("| a |\n|---|\n| 1 |", "<td>1</td>"),
-        ("```py\nx < 1\n```", "<pre><code>x &lt; 1"),
+        ("```py\nx < 1\n```", "<code>x &lt; 1"),
         ("so $x^2$ it is", "<msup><mi>x</mi><mn>2</mn></msup>"),
         ("so \\(a<b\\) it is", '<math display="inline"><mrow><mi>a</mi><mo>&lt;</mo><mi>b</mi></mrow></math>'),
         ("$$\n\\frac12\n= 0.5\n$$", '<math display="block">'),
@@ -69,6 +69,22 @@ def test_whatever_is_written_only_allowed_tags_and_attributes_come_out(text: str
 )
 def test_markdown_is_shown_as_people_mean_it(text: str, expected: str) -> None:
     assert expected in render(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "label", "tag"),
+    [
+        ("```\nlong\n```", "Code", "pre"),
+        ("    long", "Code", "pre"),
+        ("| a |\n|---|\n| 1 |", "Table", "div"),
+    ],
+)
+def test_what_may_scroll_is_reached_by_keyboard_and_has_a_name(text: str, label: str, tag: str) -> None:
+    opened = re.search(rf"<{tag}([^>]*)>", render(text))
+    assert opened is not None
+    assert dict(re.findall(r'([\w-]+)="([^"]*)"', opened[1])) == {
+        "tabindex": "0", "role": "group", "aria-label": label,
+    }  # fmt: skip
 
 
 def test_a_link_leads_out_without_telling_where_from() -> None:

@@ -90,7 +90,7 @@ def test_a_late_submit_counts_while_the_slot_is_free_and_the_page_says_so(world:
     Assignment.objects.update(lease_expires_at=timezone.now() - timedelta(minutes=1))
     assert release_expired() == 1
     client = sign_in(world.alice)
-    assert "ran out" in client.get(path_of(piece)).content.decode()
+    assert "its time ran out" in client.get(path_of(piece)).content.decode()
     client.post(path_of(piece, "submit/"), ranks(a=1, b=2))
     assert Ranking.objects.count() == 1
 

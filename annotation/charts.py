@@ -1,4 +1,4 @@
-"""Curves as SVG, drawn on the server: geometry here, markup in templates/training/chart.html, colours in the CSS.
+"""Curves as SVG, drawn on the server: geometry here, markup in templates/components/chart.html, colours in the CSS.
 
 A value that is not a number leaves a gap. A long curve is thinned, with its peaks and dips kept.
 """
@@ -6,10 +6,12 @@ A value that is not a number leaves a gap. A long curve is thinned, with its pea
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
+from django.utils.formats import date_format, get_format
 from django.utils.text import slugify
 from django.utils.translation import gettext as _
 
@@ -77,10 +79,12 @@ def draw(
     explanation: str = "",
     y_title: str = "",
     x_title: str = "",
+    days: bool = False,
 ) -> Chart | None:
     """The chart of the metrics named by the keys of `labels` over the rows' steps; None where no row has any of them.
 
-    A step that comes twice (a run that went on from a checkpoint) counts as it came last.
+    A step that comes twice (a run that went on from a checkpoint) counts as it came last. `days`: the steps are
+    ordinals of dates.
     """
     by_step = {row["step"]: row for row in rows if isinstance(row.get("step"), int)}
     steps = sorted(by_step)
@@ -93,10 +97,13 @@ def draw(
     values = [value for points in series.values() for _step, value in points if value is not None]
     y_ticks = ticks(min(values), max(values))
     x_low, x_high = steps[0], steps[-1]
-    x_ticks = [step for step in ticks(x_low, x_high, wanted=4) if x_low <= step <= x_high and step == int(step)] or [
-        x_low
-    ]
+    name, tick_name = (day_name, day_tick) if days else (step_name, step_name)
+    x_ticks = [
+        step for step in ticks(x_low, x_high, wanted=5 if days else 4) if x_low <= step <= x_high and step == int(step)
+    ] or [x_low]
     x_at, y_at = _scale(x_low, x_high, LEFT, WIDTH - RIGHT), _scale(y_ticks[0], y_ticks[-1], HEIGHT - BOTTOM, TOP)
+    if all(value == int(value) for value in values):
+        y_ticks = [tick for tick in y_ticks if tick == int(tick)]
     lines = []
     for count, (key, points) in enumerate(series.items(), start=1):
         pieces = _pieces(thin(points), x_at=x_at, y_at=y_at)
@@ -114,13 +121,13 @@ def draw(
         slug=slugify(next(iter(series)).replace("/", "-")),
         title=title,
         explanation=explanation,
-        x_title=x_title or _("step"),
+        x_title=x_title or (_("day") if days else _("step")),
         y_title=y_title,
         lines=lines,
-        x_ticks=[Tick(x_at(step), f"{step:,.0f}") for step in x_ticks],
+        x_ticks=[Tick(x_at(step), tick_name(step)) for step in x_ticks],
         y_ticks=[Tick(y_at(value), label) for value, label in zip(y_ticks, tick_labels(y_ticks), strict=True)],
-        table=_table(series),
-        description=_describe(labels, series),
+        table=_table(series, name),
+        description=_describe_days(labels, series) if days else _describe(labels, series),
     )
 
 
@@ -129,6 +136,19 @@ def number(value: Any) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         return None
     return float(value)
+
+
+def step_name(step: float) -> str:
+    return f"{step:,.0f}"
+
+
+def day_name(ordinal: float) -> str:
+    return date_format(date.fromordinal(int(ordinal)), "MONTH_DAY_FORMAT")
+
+
+def day_tick(ordinal: float) -> str:
+    """Short: Nov 24."""
+    return date_format(date.fromordinal(int(ordinal)), get_format("MONTH_DAY_FORMAT").replace("F", "M"))
 
 
 def text(value: float) -> str:
@@ -207,12 +227,14 @@ def _pieces(points: Iterable[tuple[float, float | None]], *, x_at: Any, y_at: An
     return [piece for piece in pieces if piece]
 
 
-def _table(series: Mapping[str, Sequence[tuple[float, float | None]]]) -> list[tuple[str, list[str]]]:
+def _table(
+    series: Mapping[str, Sequence[tuple[float, float | None]]], name: Callable[[float], str]
+) -> list[tuple[str, list[str]]]:
     """Evenly chosen steps, the last among them; steps with no value at all are passed over."""
     values = [{step: value for step, value in points if value is not None} for points in series.values()]
     known = sorted({step for line in values for step in line})
     chosen = sorted(known[:: -math.ceil(len(known) / MAX_TABLE_ROWS)])
-    return [(f"{step:,.0f}", [text(line[step]) if step in line else "–" for line in values]) for step in chosen]
+    return [(name(step), [text(line[step]) if step in line else "–" for line in values]) for step in chosen]
 
 
 def _describe(labels: Mapping[str, str], series: Mapping[str, Sequence[tuple[float, float | None]]]) -> str:
@@ -225,6 +247,20 @@ def _describe(labels: Mapping[str, str], series: Mapping[str, Sequence[tuple[flo
             _("{label}: from {first} at step {start} to {last} at step {end}; lowest {low}, highest {high}.").format(
                 label=labels[key], first=text(values[0]), start=int(known[0][0]), last=text(values[-1]),
                 end=int(known[-1][0]), low=text(min(values)), high=text(max(values)),
+            )
+        )  # fmt: skip
+    return " ".join(sentences)
+
+
+def _describe_days(labels: Mapping[str, str], series: Mapping[str, Sequence[tuple[float, float | None]]]) -> str:
+    sentences = []
+    for key, points in series.items():
+        known = [(day, value) for day, value in points if value is not None]
+        values = [value for _day, value in known]
+        sentences.append(
+            _("{label}: from {first} on {start} to {last} on {end}; lowest {low}, highest {high}.").format(
+                label=labels[key], first=text(values[0]), start=day_name(known[0][0]), last=text(values[-1]),
+                end=day_name(known[-1][0]), low=text(min(values)), high=text(max(values)),
             )
         )  # fmt: skip
     return " ".join(sentences)

@@ -9,8 +9,8 @@ from django.template.loader import render_to_string
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training import charts
-from training.charts import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH
+from annotation import charts
+from annotation.charts import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH
 
 FLOOR = HEIGHT - BOTTOM
 
@@ -154,7 +154,7 @@ def test_numbers_are_short(value: float, shown: str) -> None:
 
 
 def test_the_picture_has_a_description_axes_and_a_table_and_no_inline_style() -> None:
-    html = render_to_string("training/chart.html", {"chart": drawn(3, 1, 2), "id": "curve"})
+    html = render_to_string("components/chart.html", {"chart": drawn(3, 1, 2), "id": "curve"})
     assert 'aria-label="Loss: from 3 at step 1 to 2 at step 3; lowest 1, highest 3."' in html
     assert re.search(r"<text[^>]*>step</text>", html)
     assert "(nats)" in html
@@ -164,6 +164,6 @@ def test_the_picture_has_a_description_axes_and_a_table_and_no_inline_style() ->
 
 def test_a_title_cannot_smuggle_markup() -> None:
     chart = charts.draw(rows(1, 2), {"loss": "<b>"}, title="<script>")
-    html = render_to_string("training/chart.html", {"chart": chart, "id": "curve"})
+    html = render_to_string("components/chart.html", {"chart": chart, "id": "curve"})
     assert "<script>" not in html
     assert "<b>" not in html

@@ -1,0 +1,187 @@
+"""Files on their way into a project: kept, looked through, confirmed by whoever brought them, imported.
+
+Small files are worked through at once, the others in a worker. The row in the database says what is to be done; a
+message is only a nudge. A pass over a file holds the row's lock and ends with its transaction, so that it happens once
+however often it is asked for, and begins anew where a worker died.
+"""
+
+from __future__ import annotations
+
+import os
+from datetime import timedelta
+from pathlib import Path
+from typing import IO, Any
+
+from django.conf import settings
+from django.core.files.uploadedfile import UploadedFile
+from django.db import transaction
+from django.utils import timezone
+from django.utils.text import Truncator
+from django.utils.translation import get_language, override
+from django.utils.translation import gettext as _
+
+from annotation import importing
+from annotation.import_rows import ImportedRow
+from annotation.messages import nudge
+from annotation.models import Project, Upload, UploadState, User
+from annotation.refusals import Refused
+from annotation.wording import storable
+
+KEPT = timedelta(days=2)
+LONGEST_SHOWN = 600
+TASK = "annotation.tasks.carry_on"
+
+
+def receive(
+    project: Project, kind: str, file: UploadedFile[Any], *, user: User, keep_good: bool | None = None
+) -> Upload:
+    """Keep the file and have it looked through. `keep_good`: what is to become of it then; None: wait for `confirm`."""
+    name = storable(file.name or "")[-200:]  # with its ending
+    with transaction.atomic():
+        upload = Upload.objects.create(
+            project=project, kind=kind, name=name, size=file.size or 0, user=user, keep_good=keep_good,
+            language=get_language() or settings.LANGUAGE_CODE,
+        )  # fmt: skip
+        upload.path.parent.mkdir(parents=True, exist_ok=True)
+        with upload.path.open("wb") as kept:
+            for chunk in file.chunks():
+                kept.write(chunk)
+    return _begun(upload)
+
+
+def confirm(upload: Upload, *, keep_good: bool) -> Upload:
+    """Import what was looked through. Sent twice it happens once."""
+    if upload.bad and not keep_good:
+        raise Refused(
+            _("Some lines can't be used. Correct the file and bring it again, or import the good lines alone.")
+        )
+    with transaction.atomic():
+        current = Upload.objects.select_for_update().get(pk=upload.pk)
+        if current.state == UploadState.CHECKED:
+            current.keep_good, current.state = keep_good, UploadState.CONFIRMED
+            current.save()
+    return _begun(current)
+
+
+def discard(upload: Upload) -> None:
+    """Forget a file that nobody wants any more. One that is just worked on stays until that is done."""
+    with transaction.atomic():
+        found = Upload.objects.select_for_update(skip_locked=True).filter(pk=upload.pk).first()
+        if found is None:
+            raise Refused(_("The file is being worked on."))
+        if found.state == UploadState.DONE:
+            raise Refused(_("The file is imported already."))
+        _clear(found)
+        found.delete()
+
+
+def carry_on(upload_id: int) -> None:
+    """Do what is to be done next on a file, and what follows from that. Nothing, where somebody is at it."""
+    try:
+        while _one_pass(upload_id):
+            pass
+    except Exception as error:
+        failure = {"state": UploadState.FAILED, "failure": f"{type(error).__name__}: {error}"}
+        Upload.objects.filter(pk=upload_id).update(**failure)
+        raise
+
+
+def sweep() -> None:
+    """Remind the workers of what waits, and forget files that were looked through and never confirmed."""
+    for pk in Upload.objects.waiting().values_list("pk", flat=True):
+        nudge(TASK, pk)
+    for old in Upload.objects.filter(state=UploadState.CHECKED, changed_at__lt=timezone.now() - KEPT):
+        discard(old)
+
+
+def lines_read(upload: Upload) -> int | None:
+    """How many good lines the pass over the file that is under way has behind it; None before it has begun."""
+    try:
+        return int(_progress(upload).read_text())
+    except (FileNotFoundError, ValueError):
+        return None
+
+
+def _begun(upload: Upload) -> Upload:
+    if upload.is_small:
+        carry_on(upload.pk)
+    else:
+        nudge(TASK, upload.pk)
+    upload.refresh_from_db()
+    return upload
+
+
+@transaction.atomic
+def _one_pass(upload_id: int) -> bool:
+    """Whether there is another pass to make."""
+    free = Upload.objects.waiting().select_for_update(of=("self",), skip_locked=True)
+    upload = free.select_related("project", "user").filter(pk=upload_id).first()
+    if upload is None or (upload.state == UploadState.CONFIRMED and not importing.alone(upload.project)):
+        return False
+    with override(upload.language), upload.path.open("rb") as file:
+        passes = {UploadState.RECEIVED: _look_through, UploadState.CONFIRMED: _import}
+        passes[UploadState(upload.state)](upload, file)
+    _progress(upload).unlink(missing_ok=True)
+    upload.save()
+    return upload.is_waiting
+
+
+def _look_through(upload: Upload, file: IO[bytes]) -> None:
+    found = importing.look_through(
+        upload.project, upload.kind, file, name=upload.name, tell=lambda rows: _tell(upload, rows)
+    )
+    upload.good, upload.bad, upload.errors = found.rows, found.bad, found.errors
+    upload.sample = [as_shown(line, row) for line, row in found.sample]
+    decided = upload.keep_good or (upload.keep_good is not None and not upload.bad)
+    upload.state = UploadState.CONFIRMED if decided else UploadState.CHECKED
+
+
+def _import(upload: Upload, file: IO[bytes]) -> None:
+    """What has become bad meanwhile, as the project's limits have, keeps the file out as it would have before."""
+    report = importing.import_rows(
+        upload.project, upload.kind, file, user=upload.user, keep_good=bool(upload.keep_good), name=upload.name,
+        tell=lambda rows: _tell(upload, rows),
+    )  # fmt: skip
+    upload.rows, upload.repeats = report.rows, report.repeats
+    upload.bad, upload.errors = report.bad, report.errors
+    if report.bad and not upload.keep_good:
+        upload.state = UploadState.CHECKED
+        return
+    upload.state = UploadState.DONE
+    transaction.on_commit(lambda: _clear(upload))
+
+
+def as_shown(line: int, row: ImportedRow) -> dict[str, Any]:
+    """A row as it was understood, for a person to look at: long texts cut, outputs from best to worst."""
+    about = (row.prompt.kind, row.prompt.use_case, row.prompt.language, row.prompt.split, row.annotator)
+    return {
+        "line": line,
+        "messages": [turn | {"content": _cut(turn["content"])} for turn in row.prompt.messages],
+        "text": _cut(row.text),
+        "outputs": [
+            {"text": _cut(each.text), "model": each.model, "rank": each.rank}
+            for each in sorted(row.completions, key=lambda each: each.rank)
+        ],
+        "about": [str(each) for each in about if each],
+    }
+
+
+def _cut(text: str) -> str:
+    return Truncator(text).chars(LONGEST_SHOWN)
+
+
+def _tell(upload: Upload, rows: int) -> None:
+    """The pass is one transaction, of which nobody sees anything before its end; a file beside it is seen."""
+    told = _progress(upload)
+    new = told.with_suffix(".new")
+    new.write_text(str(rows))
+    os.replace(new, told)
+
+
+def _progress(upload: Upload) -> Path:
+    return upload.path.with_suffix(".lines")
+
+
+def _clear(upload: Upload) -> None:
+    for path in (upload.path, _progress(upload)):
+        path.unlink(missing_ok=True)
