@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -43,6 +44,7 @@ def context(browser: Browser, live_server: object) -> Iterator[BrowserContext]:
     context.set_default_timeout(20_000)
     yield context
     context.close()
+    wait_until_served()
 
 
 @pytest.fixture
@@ -51,3 +53,18 @@ def page(context: BrowserContext) -> Page:
     page = context.new_page()
     page.on("pageerror", lambda error: pytest.fail(f"a script threw: {error}"))
     return page
+
+
+def wait_until_served() -> None:
+    """Until the server has done what closed pages had asked of it: emptying the tables beside it could deadlock."""
+    from django.db import connection
+
+    busy = "select count(*) from pg_stat_activity where datname = current_database() and state <> 'idle' and pid <> %s"
+    quiet, deadline = 0, time.monotonic() + 10
+    with connection.cursor() as cursor:
+        cursor.execute("select pg_backend_pid()")
+        own = cursor.fetchone()
+        while quiet < 3 and time.monotonic() < deadline:  # a request may be between two statements
+            cursor.execute(busy, own)
+            quiet = quiet + 1 if cursor.fetchone() == (0,) else 0
+            time.sleep(0.02)

@@ -10,6 +10,8 @@ from django.test import Client
 from playwright.sync_api import Browser, Page
 from pytest_django.live_server_helper import LiveServer
 
+from tests.browser.conftest import wait_until_served
+
 if TYPE_CHECKING:
     from annotation.models import User
     from tests.world import World
@@ -55,4 +57,5 @@ def sign_in(browser: Browser, live_server: LiveServer) -> Iterator[SignIn]:
     yield open_page
     for context in contexts:
         context.close()
+    wait_until_served()
     assert complaints == []
