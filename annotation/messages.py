@@ -11,9 +11,7 @@ from kombu.exceptions import OperationalError
 log = logging.getLogger(__name__)
 
 SWEEP_SECONDS = 15
-EXPIRES_SECONDS = (
-    4 * SWEEP_SECONDS
-)  # so that reminders don't pile up in front of a busy worker: the sweep sends new ones
+EXPIRES_SECONDS = 4 * SWEEP_SECONDS  # or reminders would pile up in front of a busy worker; the sweep sends new ones
 
 
 def nudge(task: str, row_id: int) -> None:
