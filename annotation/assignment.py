@@ -6,6 +6,7 @@ A slot of an item is free or held by one live assignment. Every change of `Item.
 from __future__ import annotations
 
 import math
+import random
 from collections.abc import Sequence
 from contextlib import nullcontext
 from datetime import timedelta
@@ -22,7 +23,18 @@ from django.utils.translation import ngettext
 from psycopg.errors import DeadlockDetected, UniqueViolation
 
 from annotation import terms
-from annotation.models import Assignment, AssignmentState, Item, ItemKind, Membership, Project, Role, SkipReason, User
+from annotation.models import (
+    Assignment,
+    AssignmentState,
+    Item,
+    ItemKind,
+    Membership,
+    Project,
+    Purpose,
+    Role,
+    SkipReason,
+    User,
+)
 
 ATTEMPTS = 5
 
@@ -30,7 +42,8 @@ ATTEMPTS = 5
 # and language, the possibly harmful apart and only for those who agreed, and `candidate` locks one piece, stepping over
 # those that others are locking at this moment. The slot is
 # read from the locked row, so it is current even where somebody took another slot of it a moment ago. That the person
-# has not done a piece is asked of one index entry a piece: a join might read all that they ever did.
+# has not done a piece is asked of one index entry a piece: a join might read all that they ever did. Before these comes
+# what is outside the slots (`aside`): the few sets that a researcher has answered for the purposes asked for.
 TAKE = """
 with held as (
     update annotation_assignment set lease_expires_at = now() + %(lease)s
@@ -41,6 +54,20 @@ with held as (
             and item.project_id = %(project)s and item.kind = any(%(kinds)s)
         order by assignment.id limit 1)
     returning *
+), aside as (
+    select item.id, item.completions from annotation_item item
+    where item.project_id = %(project)s and item.purpose <> '' and item.purpose = any(%(purposes)s)
+        and item.kind = any(%(kinds)s) and not exists (select from held)
+        and item.language = any(coalesce((select nullif(languages, '{}') from annotation_membership
+            where project_id = %(project)s and user_id = %(annotator)s and role = 'annotator')::text[], %(languages)s))
+        and (not item.harmful or exists (select from annotation_membership
+            where project_id = %(project)s and user_id = %(annotator)s and role = 'annotator' and sees_harmful))
+        and item.author_id is distinct from %(annotator)s and item.keyed_by_id <> %(annotator)s
+        and exists (select from annotation_assignment answer where answer.annotator_id = item.keyed_by_id
+            and answer.item_id = item.id and answer.state = 'submitted')
+        and (select mine.id from annotation_assignment mine where mine.annotator_id = %(annotator)s
+            and mine.item_id = item.id and mine.repeat = 0 and mine.state <> 'expired') is null
+    order by item.purpose desc, item.id limit 1
 ), fronts as (
     select wanted.kind, spoken.language, may.harmful
     from unnest(%(kinds)s::text[]) wanted(kind)
@@ -66,27 +93,32 @@ with held as (
             and item.harmful = fronts.harmful and not item.open_slots = '{}'
             and item.author_id is distinct from %(annotator)s
             and (select mine.id from annotation_assignment mine
-                where mine.annotator_id = %(annotator)s and mine.item_id = item.id and mine.state <> 'expired') is null
+                where mine.annotator_id = %(annotator)s and mine.item_id = item.id
+                    and mine.repeat = 0 and mine.state <> 'expired') is null
         order by item.priority desc, item.id limit 1
         for update skip locked) piece
+    where not exists (select from aside)
     limit 1
 ), taken as (
     update annotation_item item set open_slots = array_remove(item.open_slots, candidate.slot)
     from candidate where item.id = candidate.id
     returning item.id, candidate.slot, candidate.completions
+), chosen as (
+    select id, slot, completions from taken union all select id, null, completions from aside
 ), resumed as (
     update annotation_assignment assignment
-    set state = 'leased', slot = taken.slot, leased_at = now(), lease_expires_at = now() + %(lease)s
-    from taken
-    where assignment.item_id = taken.id and assignment.annotator_id = %(annotator)s and assignment.state = 'expired'
+    set state = 'leased', slot = chosen.slot, leased_at = now(), lease_expires_at = now() + %(lease)s
+    from chosen
+    where assignment.item_id = chosen.id and assignment.annotator_id = %(annotator)s and assignment.state = 'expired'
+        and assignment.repeat = 0
     returning assignment.*
 ), leased as (
     insert into annotation_assignment (item_id, annotator_id, slot, shown, guidelines_id, lease_expires_at)
-    select taken.id, %(annotator)s, taken.slot,
-        array(select id from unnest(taken.completions) id order by random()),
+    select chosen.id, %(annotator)s, chosen.slot,
+        array(select id from unnest(chosen.completions) id order by random()),
         (select id from annotation_guidelines where project_id = %(project)s order by version desc limit 1),
         now() + %(lease)s
-    from taken where not exists (select from resumed)
+    from chosen where not exists (select from resumed)
     returning *
 )
 select id from held union all select id from resumed union all select id from leased
@@ -94,6 +126,31 @@ select id from held union all select id from resumed union all select id from le
 
 # The same, but waiting for pieces that others are locking: they may leave slots of them free.
 TAKE_PATIENTLY = TAKE.replace("for update skip locked", "for update")
+
+# One of their own rankings once more, in the reverse of the order in which it was shown. Which, is left to chance: the
+# first from a random place in the index of what they did, so that the cost stays the same however much that is.
+REPEAT = """
+with place as (
+    select min(item_id) + floor(random() * (max(item_id) - min(item_id) + 1))::bigint as item_id
+    from annotation_assignment where annotator_id = %(annotator)s
+)
+insert into annotation_assignment (item_id, annotator_id, repeat, shown, guidelines_id, lease_expires_at)
+select first.item_id, %(annotator)s, 1,
+    array(select id from unnest(first.shown) with ordinality shown(id, place) order by place desc),
+    (select id from annotation_guidelines where project_id = %(project)s order by version desc limit 1),
+    now() + %(lease)s
+from annotation_assignment first
+join annotation_item item on item.id = first.item_id
+where first.annotator_id = %(annotator)s and first.item_id >= (select item_id from place)
+    and first.repeat = 0 and first.state = 'submitted'
+    and item.project_id = %(project)s and item.kind = 'ranking' and item.prompt_id is not null and item.purpose = ''
+    and not exists (select from annotation_assignment held
+        where held.annotator_id = %(annotator)s and held.state = 'leased')
+    and not exists (select from annotation_assignment again where again.annotator_id = %(annotator)s
+        and again.item_id = first.item_id and again.repeat > 0)
+order by first.item_id limit 1
+returning id
+"""
 
 # Instruction pieces are made for the person who asks. Callers hold the project's advisory lock, so that pieces in work
 # and prompts together do not pass the number wanted.
@@ -123,7 +180,7 @@ with freed as (
     where id = %(assignment)s and state = 'leased' returning item_id, slot
 )
 update annotation_item item set open_slots = item.open_slots || freed.slot
-from freed where item.id = freed.item_id and item.kind <> 'instruction'
+from freed where item.id = freed.item_id and item.kind <> 'instruction' and freed.slot is not null
 """
 
 # One sweep at a time: two at once could wait for each other's items. Leases that somebody is just submitting are left.
@@ -137,10 +194,33 @@ with expired as (
     from expired where assignment.id = expired.id returning item_id, slot
 ), reopened as (
     update annotation_item item set open_slots = item.open_slots || freed.slots
-    from (select item_id, array_agg(slot) as slots from freed group by item_id) freed
+    from (select item_id, array_agg(slot) as slots from freed where slot is not null group by item_id) freed
     where item.id = freed.item_id and item.kind <> 'instruction'
 )
 select count(*) from freed
+"""
+
+# What its author takes back makes room for somebody else, unless the piece itself is closed.
+TAKE_BACK = """
+with freed as (
+    update annotation_assignment set state = 'withdrawn', draft = '{}', finished_at = coalesce(finished_at, now())
+    where id = any(%(assignments)s) and state in ('leased', 'submitted') returning item_id, slot
+)
+update annotation_item item set open_slots = item.open_slots || freed.slot
+from freed where item.id = freed.item_id and item.prompt_id is not null and freed.slot is not null
+"""
+
+# Nobody works on it any more, and whoever is at it is told so. What they spent on it counts as their time. A closed
+# piece has lost its prompt, so that no slot of it is ever opened again.
+CLOSE = """
+with closed as (
+    update annotation_item set open_slots = '{}', prompt_id = null, author_id = null
+    where id = any(%(items)s) returning id
+)
+update annotation_assignment assignment
+set state = 'withdrawn', draft = '{}',
+    finished_at = coalesce(finished_at, case when state = 'leased' then now() end)
+from closed where assignment.item_id = closed.id and assignment.state in ('leased', 'expired')
 """
 
 REGAIN = """
@@ -174,14 +254,31 @@ def take(project: Project, annotator: User, *, kinds: Sequence[ItemKind] | None 
     asked = {
         "project": project.pk, "annotator": annotator.pk, "languages": project.languages,
         "kinds": [str(kind) for kind in wanted], "lease": timedelta(minutes=project.lease_minutes),
+        "purposes": _purposes(project),
     }  # fmt: skip
-    found = _lease(TAKE, asked)
+    found = _repeated(project, asked) or _lease(TAKE, asked)
     if found is None and ItemKind.INSTRUCTION in wanted and project.instructions_wanted:
         found = _make_instruction(asked | {"wanted": project.instructions_wanted, "language": project.languages[0]})
     if found is None:
         release_expired()
         found = _lease(TAKE_PATIENTLY, asked)
     return None if found is None else Assignment.objects.whole().get(pk=found)
+
+
+def _purposes(project: Project) -> list[str]:
+    """Which sets that researchers have answered may come now: to qualify, always; gold, by chance."""
+    gold = [Purpose.GOLD.value] if _drawn(project.gold_share) else []
+    return [*gold, *([Purpose.QUALIFICATION.value] if project.qualification_pieces else [])]
+
+
+def _repeated(project: Project, asked: dict[str, Any]) -> int | None:
+    if ItemKind.RANKING in asked["kinds"] and _drawn(project.repeat_share):
+        return _lease(REPEAT, asked)
+    return None
+
+
+def _drawn(percent: int) -> bool:
+    return random.random() * 100 < percent  # noqa: S311 - chance, and no secret
 
 
 def _lease(statement: str, asked: dict[str, Any]) -> int | None:
@@ -221,13 +318,23 @@ def undo_skip(assignment: Assignment) -> bool:
     current = own.select_for_update(of=("self",)).select_related("item__project").get()
     if current.state != AssignmentState.SKIPPED:
         return current.state == AssignmentState.LEASED
-    slot = _regained(current)
-    if slot is None:
+    regained = _regained(current)
+    if regained is None:
         return False
     lease = timedelta(minutes=current.item.project.lease_minutes)
     again = {"state": AssignmentState.LEASED, "skip_reason": "", "finished_at": None}
-    own.update(slot=slot, lease_expires_at=Now() + lease, **again)
+    own.update(**regained, lease_expires_at=Now() + lease, **again)
     return True
+
+
+def take_back(assignments: Sequence[int]) -> None:
+    """End pieces whose author takes their work back; others may do them."""
+    _run(TAKE_BACK, {"assignments": list(assignments)})
+
+
+def close(items: Sequence[int]) -> None:
+    """End pieces for everybody: what they are about is gone. What was submitted for them stays done."""
+    _run(CLOSE, {"items": list(items)})
 
 
 def release_expired() -> int:
@@ -251,10 +358,10 @@ def finish(assignment: Assignment, *, client_key: UUID, spent: float | None = No
     current = own.select_for_update(of=("self",)).select_related("item").get()
     if current.state == AssignmentState.SUBMITTED:
         return Finish.ALREADY
-    slot = _regained(current)
-    if slot is None:
+    regained = _regained(current)
+    if regained is None:
         return Finish.TOO_LATE
-    own.update(slot=slot, skip_reason="", **done)
+    own.update(**regained, skip_reason="", **done)
     return Finish.COUNTED
 
 
@@ -265,11 +372,14 @@ def _counted(assignment: Assignment, spent: float | None) -> float | None:
     return min(spent, (timezone.now() - assignment.leased_at).total_seconds())
 
 
-def _regained(assignment: Assignment) -> int | None:
-    """A slot of the item for somebody who held one before. An instruction piece is one person's alone."""
-    if assignment.item.kind == ItemKind.INSTRUCTION:
-        return assignment.slot
-    return _scalar(REGAIN, {"item": assignment.item_id})
+def _regained(assignment: Assignment) -> dict[str, int | None] | None:
+    """A slot of the item for somebody who held one before. An instruction piece, or one without, is theirs alone."""
+    if assignment.state == AssignmentState.WITHDRAWN:
+        return None
+    if assignment.item.kind == ItemKind.INSTRUCTION or assignment.slot is None:
+        return {"slot": assignment.slot}
+    slot = _scalar(REGAIN, {"item": assignment.item_id})
+    return None if slot is None else {"slot": slot}
 
 
 def why_empty(project: Project, annotator: User) -> str:
@@ -314,6 +424,11 @@ def _languages(project: Project, annotator: User) -> list[str]:
 
 def _agreed(project: Project, annotator: User) -> bool:
     return Membership.objects.filter(project=project, user=annotator, role=Role.ANNOTATOR, sees_harmful=True).exists()
+
+
+def _run(sql: str, values: dict[str, Any]) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(sql, values)
 
 
 def _scalar(sql: str, values: dict[str, Any]) -> int | None:

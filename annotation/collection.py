@@ -262,6 +262,8 @@ def _submitted_before(
 
 
 def _expect(assignment: Assignment, kind: ItemKind) -> None:
+    if assignment.state == AssignmentState.WITHDRAWN:
+        raise Refused(_("This piece was taken back, so nothing more can be handed in for it."))
     if assignment.item.kind != kind:
         raise Refused(
             _("This piece is to %(found)s, not to %(sent)s.")

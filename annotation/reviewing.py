@@ -148,9 +148,7 @@ def _write(project: Project, kind: WorkKind, reviews: list[Review], *, action: a
         by_state.setdefault(review.state, []).append(getattr(review, f"{kind}_id"))
     for state, ids in by_state.items():
         work(project, kind).filter(pk__in=ids).update(review=state)
-        audit.record(
-            action, actor=actor, project=project, kind=str(kind), state=str(state), ids=ids, reason=reviews[0].reason
-        )
+        audit.record(action, actor=actor, project=project, kind=str(kind), state=str(state), ids=ids)
 
 
 def _history(kind: WorkKind, ids: Collection[int]) -> tuple[dict[int, int], dict[int, str]]:

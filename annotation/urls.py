@@ -2,7 +2,21 @@ from __future__ import annotations
 
 from django.urls import path
 
-from annotation.views import audit, data, held, home, members, mine, preferences, quality, review, tokens, work
+from annotation.views import (
+    audit,
+    data,
+    held,
+    home,
+    members,
+    mine,
+    preferences,
+    quality,
+    review,
+    screening,
+    tokens,
+    withdrawing,
+    work,
+)
 
 urlpatterns = [
     path("", home.home, name="home"),
@@ -17,6 +31,7 @@ urlpatterns = [
     path("projects/<slug:slug>/held/<int:pk>/allow/", held.allow_output, name="held-allow"),
     path("projects/<slug:slug>/mine/", mine.mine, name="mine"),
     path("projects/<slug:slug>/mine/timesheet.csv", mine.timesheet, name="timesheet"),
+    path("projects/<slug:slug>/mine/leave/", withdrawing.leave, name="leave"),
     path("projects/<slug:slug>/terms/", mine.agree, name="terms"),
     path("projects/<slug:slug>/appeals/", mine.waiting_appeals, name="appeals"),
     path("projects/<slug:slug>/appeals/<int:pk>/answer/", mine.answer_appeal, name="appeal-answer"),
@@ -25,7 +40,12 @@ urlpatterns = [
     path("projects/<slug:slug>/import/", data.import_, name="import"),
     path("projects/<slug:slug>/members/", members.members, name="members"),
     path("projects/<slug:slug>/members/<int:pk>/remove/", members.remove, name="member-remove"),
+    path("projects/<slug:slug>/members/<int:pk>/erase/", withdrawing.erase, name="member-erase"),
     path("projects/<slug:slug>/quality/", quality.quality, name="quality"),
+    path("projects/<slug:slug>/screening/", screening.screening, name="screening"),
+    path("projects/<slug:slug>/screening/choose/", screening.choose, name="screening-choose"),
+    path("projects/<slug:slug>/screening/<int:pk>/answer/", screening.answer, name="screening-answer"),
+    path("projects/<slug:slug>/screening/<int:pk>/give-up/", screening.give_up, name="screening-give-up"),
     path("projects/<slug:slug>/review/", review.review, name="review"),
     path("projects/<slug:slug>/review/<uuid:batch>/undo/", review.undo, name="review-undo"),
     path("projects/<slug:slug>/audit/", audit.log, name="audit"),
@@ -34,6 +54,7 @@ urlpatterns = [
     path("assignments/<int:pk>/submit/", work.submit, name="assignment-submit"),
     path("assignments/<int:pk>/edit/", work.edit, name="assignment-edit"),
     path("assignments/<int:pk>/appeal/", mine.appeal, name="assignment-appeal"),
+    path("assignments/<int:pk>/withdraw/", withdrawing.withdraw, name="assignment-withdraw"),
     path("assignments/<int:pk>/improve/", work.improve, name="assignment-improve"),
     path("assignments/<int:pk>/skip/", work.skip, name="assignment-skip"),
     path("assignments/<int:pk>/skip/undo/", work.undo_skip, name="assignment-undo-skip"),

@@ -18,6 +18,7 @@ from annotation.models.texts import (
     UseCase,
     Wording,
 )
+from annotation.models.withdrawals import Withdrawal
 from annotation.models.work import (
     Appeal,
     AppealState,
@@ -25,6 +26,7 @@ from annotation.models.work import (
     AssignmentState,
     Item,
     ItemKind,
+    Purpose,
     Ranking,
     SkipReason,
 )
@@ -49,6 +51,7 @@ __all__ = [
     "Project",
     "Prompt",
     "PromptKind",
+    "Purpose",
     "Ranking",
     "Review",
     "ReviewState",
@@ -58,6 +61,7 @@ __all__ = [
     "Terms",
     "UseCase",
     "User",
+    "Withdrawal",
     "Wording",
     "WorkKind",
 ]

@@ -73,6 +73,18 @@ class Project(models.Model):
     lease_minutes = models.PositiveSmallIntegerField(_("minutes a piece of work is held"), default=15)
     max_prompt_characters = models.PositiveIntegerField(_("longest instruction, in characters"), default=8_000)
     max_answer_characters = models.PositiveIntegerField(_("longest answer, in characters"), default=16_000)
+    qualification_pieces = models.PositiveSmallIntegerField(
+        _("qualification sets to rank"), default=0, help_text=_("0: nobody has to qualify.")
+    )
+    qualification_bar = models.PositiveSmallIntegerField(
+        _("agreement that qualifies, in percent"), default=70, validators=[MinValueValidator(1), MaxValueValidator(100)]
+    )
+    gold_share = models.PositiveSmallIntegerField(
+        _("gold sets among the pieces, in percent"), default=0, validators=[MaxValueValidator(50)]
+    )
+    repeat_share = models.PositiveSmallIntegerField(
+        _("repeated sets among the pieces, in percent"), default=0, validators=[MaxValueValidator(50)]
+    )
     created_at = models.DateTimeField(auto_now_add=True)
     archived_at = models.DateTimeField(null=True, blank=True)
     frozen_at = models.DateTimeField(

@@ -20,12 +20,14 @@ from annotation.views.review import without
 
 PER_PAGE = 50
 SENTENCES = {
-    Action.REVIEWED: gettext_lazy("%(kind)s: %(count)s %(state)s. %(reason)s"),
-    Action.REVIEW_UNDONE: gettext_lazy("%(kind)s: %(count)s %(state)s. %(reason)s"),
+    Action.REVIEWED: gettext_lazy("%(kind)s: %(count)s %(state)s."),
+    Action.REVIEW_UNDONE: gettext_lazy("%(kind)s: %(count)s %(state)s."),
     Action.MEMBER_ADDED: gettext_lazy("%(person)s as %(role)s"),
     Action.MEMBER_REMOVED: gettext_lazy("%(person)s as %(role)s"),
     Action.IMPORTED: gettext_lazy("%(kind)s from %(file)s: %(rows)s new, %(repeats)s known, %(bad)s bad"),
     Action.EXPORTED: gettext_lazy("%(kind)s as %(format)s"),
+    Action.WITHDRAWN: gettext_lazy("Of %(person)s: %(records)s"),
+    Action.ERASED: gettext_lazy("Of %(person)s: %(records)s"),
     Action.ADMINISTERED: gettext_lazy("%(model)s “%(name)s”: %(how)s. %(fields)s"),
 }
 

@@ -8,7 +8,7 @@ from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
 
-from annotation import audit
+from annotation import audit, erasing, screening
 from annotation.forms import MemberForm
 from annotation.models import Membership, Project, Role
 from annotation.views.decorators import SignedInRequest, project_page
@@ -28,7 +28,14 @@ def members(request: SignedInRequest, project: Project) -> HttpResponse:
         messages.success(request, said % {"person": member.user, "role": member.get_role_display()})
         return redirect("members", project.slug)
     memberships = project.memberships.select_related("user").order_by("user__username", "role")
-    return render(request, "annotation/members.html", {"project": project, "form": form, "memberships": memberships})
+    context = {
+        "project": project,
+        "form": form,
+        "memberships": memberships,
+        "standings": screening.of_annotators(project),
+        "left": erasing.people_who_left(project),
+    }
+    return render(request, "annotation/members.html", context)
 
 
 @project_page("POST", roles=(Role.ADMIN,))
