@@ -1,12 +1,12 @@
 """Leases: who works on what, for how long. A lease is taken, given back or let run out by single SQL statements.
 
-A slot of an item is free or held by one live assignment. Every change of `Item.open_slots` is here.
+A slot of an item is free or held by one live assignment. Every change of `Item.open_slots` is here, but for those of
+pieces that end (annotation.closing) and of sets that measure people (annotation.screening).
 """
 
 from __future__ import annotations
 
 import math
-import random
 from collections.abc import Sequence
 from contextlib import nullcontext
 from datetime import timedelta
@@ -22,7 +22,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from psycopg.errors import DeadlockDetected, UniqueViolation
 
-from annotation import terms
+from annotation import measuring, terms
 from annotation.models import (
     Assignment,
     AssignmentState,
@@ -30,7 +30,6 @@ from annotation.models import (
     ItemKind,
     Membership,
     Project,
-    Purpose,
     Role,
     SkipReason,
     User,
@@ -127,31 +126,6 @@ select id from held union all select id from resumed union all select id from le
 # The same, but waiting for pieces that others are locking: they may leave slots of them free.
 TAKE_PATIENTLY = TAKE.replace("for update skip locked", "for update")
 
-# One of their own rankings once more, in the reverse of the order in which it was shown. Which, is left to chance: the
-# first from a random place in the index of what they did, so that the cost stays the same however much that is.
-REPEAT = """
-with place as (
-    select min(item_id) + floor(random() * (max(item_id) - min(item_id) + 1))::bigint as item_id
-    from annotation_assignment where annotator_id = %(annotator)s
-)
-insert into annotation_assignment (item_id, annotator_id, repeat, shown, guidelines_id, lease_expires_at)
-select first.item_id, %(annotator)s, 1,
-    array(select id from unnest(first.shown) with ordinality shown(id, place) order by place desc),
-    (select id from annotation_guidelines where project_id = %(project)s order by version desc limit 1),
-    now() + %(lease)s
-from annotation_assignment first
-join annotation_item item on item.id = first.item_id
-where first.annotator_id = %(annotator)s and first.item_id >= (select item_id from place)
-    and first.repeat = 0 and first.state = 'submitted'
-    and item.project_id = %(project)s and item.kind = 'ranking' and item.prompt_id is not null and item.purpose = ''
-    and not exists (select from annotation_assignment held
-        where held.annotator_id = %(annotator)s and held.state = 'leased')
-    and not exists (select from annotation_assignment again where again.annotator_id = %(annotator)s
-        and again.item_id = first.item_id and again.repeat > 0)
-order by first.item_id limit 1
-returning id
-"""
-
 # Instruction pieces are made for the person who asks. Callers hold the project's advisory lock, so that pieces in work
 # and prompts together do not pass the number wanted.
 MAKE_INSTRUCTION = """
@@ -200,29 +174,6 @@ with expired as (
 select count(*) from freed
 """
 
-# What its author takes back makes room for somebody else, unless the piece itself is closed.
-TAKE_BACK = """
-with freed as (
-    update annotation_assignment set state = 'withdrawn', draft = '{}', finished_at = coalesce(finished_at, now())
-    where id = any(%(assignments)s) and state in ('leased', 'submitted') returning item_id, slot
-)
-update annotation_item item set open_slots = item.open_slots || freed.slot
-from freed where item.id = freed.item_id and item.prompt_id is not null and freed.slot is not null
-"""
-
-# Nobody works on it any more, and whoever is at it is told so. What they spent on it counts as their time. A closed
-# piece has lost its prompt, so that no slot of it is ever opened again.
-CLOSE = """
-with closed as (
-    update annotation_item set open_slots = '{}', prompt_id = null, author_id = null
-    where id = any(%(items)s) returning id
-)
-update annotation_assignment assignment
-set state = 'withdrawn', draft = '{}',
-    finished_at = coalesce(finished_at, case when state = 'leased' then now() end)
-from closed where assignment.item_id = closed.id and assignment.state in ('leased', 'expired')
-"""
-
 REGAIN = """
 with free as (
     select id, open_slots[1] as slot from annotation_item where id = %(item)s and not open_slots = '{}' for update
@@ -254,31 +205,16 @@ def take(project: Project, annotator: User, *, kinds: Sequence[ItemKind] | None 
     asked = {
         "project": project.pk, "annotator": annotator.pk, "languages": project.languages,
         "kinds": [str(kind) for kind in wanted], "lease": timedelta(minutes=project.lease_minutes),
-        "purposes": _purposes(project),
+        "purposes": measuring.purposes(project),
     }  # fmt: skip
-    found = _repeated(project, asked) or _lease(TAKE, asked)
+    repeats = ItemKind.RANKING in wanted and measuring.drawn(project.repeat_share)
+    found = (_lease(measuring.REPEAT, asked) if repeats else None) or _lease(TAKE, asked)
     if found is None and ItemKind.INSTRUCTION in wanted and project.instructions_wanted:
         found = _make_instruction(asked | {"wanted": project.instructions_wanted, "language": project.languages[0]})
     if found is None:
         release_expired()
         found = _lease(TAKE_PATIENTLY, asked)
     return None if found is None else Assignment.objects.whole().get(pk=found)
-
-
-def _purposes(project: Project) -> list[str]:
-    """Which sets that researchers have answered may come now: to qualify, always; gold, by chance."""
-    gold = [Purpose.GOLD.value] if _drawn(project.gold_share) else []
-    return [*gold, *([Purpose.QUALIFICATION.value] if project.qualification_pieces else [])]
-
-
-def _repeated(project: Project, asked: dict[str, Any]) -> int | None:
-    if ItemKind.RANKING in asked["kinds"] and _drawn(project.repeat_share):
-        return _lease(REPEAT, asked)
-    return None
-
-
-def _drawn(percent: int) -> bool:
-    return random.random() * 100 < percent  # noqa: S311 - chance, and no secret
 
 
 def _lease(statement: str, asked: dict[str, Any]) -> int | None:
@@ -325,16 +261,6 @@ def undo_skip(assignment: Assignment) -> bool:
     again = {"state": AssignmentState.LEASED, "skip_reason": "", "finished_at": None}
     own.update(**regained, lease_expires_at=Now() + lease, **again)
     return True
-
-
-def take_back(assignments: Sequence[int]) -> None:
-    """End pieces whose author takes their work back; others may do them."""
-    _run(TAKE_BACK, {"assignments": list(assignments)})
-
-
-def close(items: Sequence[int]) -> None:
-    """End pieces for everybody: what they are about is gone. What was submitted for them stays done."""
-    _run(CLOSE, {"items": list(items)})
 
 
 def release_expired() -> int:
@@ -424,11 +350,6 @@ def _languages(project: Project, annotator: User) -> list[str]:
 
 def _agreed(project: Project, annotator: User) -> bool:
     return Membership.objects.filter(project=project, user=annotator, role=Role.ANNOTATOR, sees_harmful=True).exists()
-
-
-def _run(sql: str, values: dict[str, Any]) -> None:
-    with connection.cursor() as cursor:
-        cursor.execute(sql, values)
 
 
 def _scalar(sql: str, values: dict[str, Any]) -> int | None:

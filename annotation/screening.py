@@ -55,11 +55,17 @@ class Standing(NamedTuple):
         return self.done >= self.wanted and not self.passed
 
 
-def standings(project: Project) -> dict[int, Standing]:
+def standings(project: Project, *, only: User | None = None) -> dict[int, Standing]:
     """Person → standing, of those who have ranked a qualification set. Two queries."""
-    keys = {ranking.assignment.item_id: judgement(ranking) for ranking in _answers(project, Purpose.QUALIFICATION)}
+    keys = {
+        ranking.assignment.item_id: judgement(ranking)
+        for ranking in _answers(project, Purpose.QUALIFICATION)
+        if ranking.assignment is not None
+    }
     shares: dict[int, list[tuple[float, int]]] = defaultdict(list)
     measured = Ranking.objects.filter(assignment__item__in=keys).exclude(annotator=F("assignment__item__keyed_by"))
+    if only is not None:
+        measured = measured.filter(annotator=only)
     for ranking in measured.select_related("assignment"):
         if ranking.annotator_id is not None and ranking.assignment is not None:
             same = compared(judgement(ranking), keys[ranking.assignment.item_id])
@@ -81,7 +87,7 @@ def standing(project: Project, person: User) -> Standing | None:
     """None where the person need not qualify: the project asks nobody to, or they answer the sets themselves."""
     if not project.qualification_pieces or person.pk in trusted(project):
         return None
-    return standings(project).get(person.pk) or _standing(project, [])
+    return standings(project, only=person).get(person.pk) or _standing(project, [])
 
 
 def qualified(project: Project) -> set[int] | None:
@@ -153,7 +159,9 @@ def answer(item: Item, researcher: User) -> Assignment:
             "lease_expires_at": timezone.now() + lease,
         },
     )  # fmt: skip
-    ended = Assignment.objects.filter(pk=piece.pk, state__in=[AssignmentState.EXPIRED, AssignmentState.SKIPPED])
+    ended = Assignment.objects.filter(pk=piece.pk).exclude(
+        state__in=[AssignmentState.LEASED, AssignmentState.SUBMITTED]
+    )
     ended.update(state=AssignmentState.LEASED, skip_reason="", finished_at=None, lease_expires_at=Now() + lease)
     return piece
 

@@ -13,8 +13,7 @@ from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.utils.translation import gettext as _
 
-from annotation import assignment as leases
-from annotation import audit, editing
+from annotation import audit, closing, editing
 from annotation.models import (
     Appeal,
     Assignment,
@@ -44,7 +43,7 @@ def withdraw(assignment: Assignment) -> Withdrawal:
         if not any(found.values()):
             raise Refused(_("There is nothing of yours here to take back."))
         gone = remove(project, found)
-        leases.take_back([assignment.pk])
+        closing.take_back([assignment.pk])
         return _tell(project, person, gone)
 
 
@@ -61,7 +60,7 @@ def remove_work(project: Project, person: User) -> Records:
     """Remove all that the person wrote and ranked, drafts included; the time they spent stays in their timesheet."""
     own = Assignment.objects.filter(item__project=project, annotator=person)
     gone = remove(project, records_by(project, person))
-    leases.take_back(own.values_list("pk", flat=True))
+    closing.take_back(list(own.values_list("pk", flat=True)))
     Appeal.objects.filter(assignment__in=own).delete()
     own.exclude(draft={}).update(draft={})
     return gone
@@ -99,7 +98,7 @@ def remove(project: Project, found: Records) -> Records:
     rankings.delete()
     demonstrations.delete()
     _rows(Completion, gone, "completions").delete()
-    leases.close([item.pk for item in items if item.prompt_id in gone["prompts"] or _shows(item, gone["completions"])])
+    closing.close([item.pk for item in items if item.prompt_id in gone["prompts"] or _shows(item, gone["completions"])])
     _rows(Prompt, gone, "prompts").delete()
     return gone
 
