@@ -32,7 +32,10 @@ def work(request: SignedInRequest, project: Project) -> HttpResponse:
         asked = request.POST.getlist("kind")
         request.session[wanted_key(project)] = [kind for kind in asked if kind in ItemKind.values]
         return next_piece(request, project)
+    standing = screening.standing(project, request.user)
     pieces = waiting(progress(project))
+    if not pieces and standing is not None and standing.done < standing.wanted:
+        pieces = [(ItemKind.RANKING, standing.wanted - standing.done)]
     found_nothing = FOUND_NOTHING in request.GET or not pieces
     context = {
         "project": project,
@@ -41,7 +44,7 @@ def work(request: SignedInRequest, project: Project) -> HttpResponse:
         "why_empty": leases.why_empty(project, request.user) if found_nothing else "",
         "guidelines": project.current_guidelines(),
         "membership": project.memberships.get(user=request.user, role=Role.ANNOTATOR),
-        "standing": screening.standing(project, request.user),
+        "standing": standing,
         "has_harmful": project.items.filter(harmful=True).exclude(open_slots=[]).exists(),
     }
     return render(request, "annotation/work.html", context)

@@ -267,6 +267,14 @@ class TestPages:
         assert "You have qualified" in client.get("/projects/capitals/work/").content.decode()
         assert "qualified" in sign_in(world.ada).get("/projects/capitals/members/").content.decode()
 
+    def test_who_has_only_to_qualify_is_shown_the_way(
+        self, world: World, screened: list[Item], sign_in: SignIn
+    ) -> None:
+        Item.objects.filter(purpose=Purpose.NONE).update(open_slots=[])
+        client = sign_in(world.alice)
+        assert "Start working" in client.get("/projects/capitals/work/").content.decode()
+        assert "/assignments/" in client.post("/projects/capitals/work/", follow=True).redirect_chain[-1][0]
+
     def test_an_annotators_page_does_not_tell_which_sets_measure(
         self, world: World, screened: list[Item], sign_in: SignIn
     ) -> None:

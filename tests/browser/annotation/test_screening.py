@@ -70,6 +70,7 @@ def test_a_person_is_erased_after_their_name_is_typed(
     page.get_by_label("Their user name, once more").fill("bob")
     press(page, "Erase for good")
     expect(page.get_by_text("This is not the name of the person on this page.")).to_be_visible()
+    sign_in.complaints.clear()  # type: ignore[attr-defined] # the browser logs the 422, which is what was asked of it
     page.get_by_label("Their user name, once more").fill("alice")
     press(page, "Erase for good")
     expect(page.get_by_text("Nothing of this person is left in the project.")).to_be_visible()
