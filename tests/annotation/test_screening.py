@@ -119,6 +119,10 @@ class TestQualification:
         item.refresh_from_db()
         with pytest.raises(Refused, match="not yours"):
             screening.answer(item, world.ada)
+        piece = screening.answer(item, world.rosa)
+        assert take(world.project, world.alice) is None  # she is at it
+        rank(piece)
+        assert taken(world.project, world.alice).item == item
 
     def test_one_that_ran_out_comes_back_and_one_skipped_does_not(self, world: World, screened: list[Item]) -> None:
         first = taken(world.project, world.alice)
