@@ -22,7 +22,7 @@ from annotation.signals import data_withdrawn
 from training import commands, registry
 from training.datasets import counts_of, hash_of, write_rows
 from training.lineage import sha256_of, write_lineage
-from training.models import Dataset, Policy, RewardModel, TrainingRun
+from training.models import Dataset, Policy, RewardModel, RunState, TrainingRun
 
 Ids = Mapping[str, Collection[int]]  # the kinds of a Withdrawal → the records that are gone
 
@@ -131,7 +131,11 @@ def _erase_from_run(run: TrainingRun, ids: Ids, *, learnt_from_it: bool) -> None
         if path.is_file():
             _written(path, (row for line in _lines(path) if (row := json.loads(line)).get("id") not in ids["prompts"]))
             _draft(path).replace(path)
-    (run.output / "fixed_samples.jsonl").unlink(missing_ok=True)
+    unnumbered = ["fixed_samples.jsonl", "samples.partial.jsonl"]
+    if run.state != RunState.SUCCEEDED:  # should it be tried again, it begins anew, with what is left
+        unnumbered += ["inputs.json", "metrics.jsonl"]
+    for name in unnumbered:
+        (run.output / name).unlink(missing_ok=True)
     shutil.rmtree(run.output / "checkpoints", ignore_errors=True)
 
 

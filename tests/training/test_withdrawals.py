@@ -113,7 +113,8 @@ def run_on(scene: Scene, dataset: Dataset) -> TrainingRun:
     (run.folder / "given").mkdir(parents=True)
     (run.folder / "checkpoints").mkdir()
     lines = "".join(json.dumps(row) + "\n" for row in rows)
-    for name in ("given/prompts.jsonl", "samples.jsonl", "fixed_samples.jsonl", "checkpoints/episodes"):
+    left = ("given/prompts.jsonl", "samples.jsonl", "samples.partial.jsonl", "fixed_samples.jsonl", "checkpoints/one")
+    for name in left:
         (run.folder / name).write_text(lines)
     return run
 
