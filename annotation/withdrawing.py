@@ -146,10 +146,16 @@ def _ranks(completions: set[int]) -> Q:
 
 
 def _locked_items(project: Project, gone: Records) -> list[Item]:
-    """The pieces of work about what goes, their assignments and prompts, locked in this order: none is added now."""
+    """The pieces of work about what goes, locked with their assignments and prompts, so that nothing is added now.
+
+    In the order in which skips and submits lock, so that they and this don't wait for each other. Assignments once
+    more after their items: somebody may have taken a piece in between.
+    """
     prompts = gone["prompts"] | set(_rows(Completion, gone, "completions").values_list("prompt", flat=True))
+    begun = Assignment.objects.filter(item__project=project, item__prompt__in=prompts).order_by("pk")
+    list(begun.select_for_update(of=("self",)).values_list("pk"))
     items = list(Item.objects.select_for_update().filter(project=project, prompt__in=prompts).order_by("pk"))
-    list(Assignment.objects.select_for_update().filter(item__in=items).order_by("pk").values_list("pk"))
+    list(begun.select_for_update(of=("self",)).values_list("pk"))
     list(Prompt.objects.select_for_update().filter(pk__in=prompts).order_by("pk").values_list("pk"))
     return items
 

@@ -119,6 +119,12 @@ def test_whoever_is_at_a_piece_of_it_is_told_and_their_draft_goes(world: World, 
     assert (piece.state, piece.draft) == (AssignmentState.WITHDRAWN, {})
     with pytest.raises(Refused, match="taken back"):
         submit_demonstration(piece, client_key=uuid.uuid4(), text="Your street is Elm Street.")
+    piece.state = AssignmentState.LEASED  # as a page that is still open believes
+    save_draft(piece, {"text": "Your street is Elm"})
+    with pytest.raises(Refused, match="ran out"):
+        submit_demonstration(piece, client_key=uuid.uuid4(), text="Your street is Elm Street.")
+    piece.refresh_from_db()
+    assert (piece.state, piece.draft) == (AssignmentState.WITHDRAWN, {})
     assert "This piece was taken back" in sign_in(world.bob).get(f"/assignments/{piece.pk}/").content.decode()
 
 
