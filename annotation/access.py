@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 from django.contrib.auth.models import AnonymousUser
 from django.core.exceptions import PermissionDenied
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.http import Http404
 from django.shortcuts import get_object_or_404
 from django.utils.translation import gettext as _
@@ -53,9 +53,15 @@ def may_create_projects(user: User | AnonymousUser) -> bool:
 
 
 def assignment_for(user: User | AnonymousUser, assignment_id: int) -> Assignment:
-    """The person's own assignment, while they are an annotator of its project; loaded whole. One query."""
+    """The person's own assignment, while they are an annotator of its project; loaded whole. One query.
+
+    Researchers open those in which they answer the sets that measure others.
+    """
     still_annotator = _memberships(user).filter(role=Role.ANNOTATOR).values("project")
-    own = Assignment.objects.whole().filter(annotator=user.pk, item__project__in=still_annotator)
+    still_researcher = _memberships(user).filter(role__in=[Role.RESEARCHER, Role.ADMIN]).values("project")
+    may_open = Q(item__project__in=still_annotator)
+    may_open |= Q(item__keyed_by=user.pk, item__project__in=still_researcher)
+    own = Assignment.objects.whole().filter(may_open, annotator=user.pk)
     assignment = own.filter(pk=assignment_id).first()
     if assignment is None:
         raise Http404(f"No assignment {assignment_id} of {user}.")

@@ -56,8 +56,19 @@ class Logged(ModelAdmin):
         project = obj if isinstance(obj, Project) else None
         audit.record(
             audit.Action.ADMINISTERED, actor=cast(User, request.user), project=project,
-            how=how, model=obj._meta.model_name, id=obj.pk, name=str(obj), fields=message,
+            how=how, model=obj._meta.model_name, id=obj.pk, name=project.slug if project else obj.pk,
+            fields=without_names(message),
         )  # fmt: skip
+
+
+def without_names(message: Any) -> Any:
+    """What changed, without the names of people that Django adds where it was in a table within the page."""
+    if not isinstance(message, list):
+        return ""
+    return [
+        {how: {name: value for name, value in about.items() if name != "object"} for how, about in change.items()}
+        for change in message
+    ]
 
 
 class LookOnly(ModelAdmin):

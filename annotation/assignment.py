@@ -1,6 +1,7 @@
-"""Leases: who works on what, for how long. A lease is taken, given back or let run out by single SQL statements.
+"""Leases: who works on what, for how long. A lease is taken, given back or let run out by a single SQL statement each.
 
-A slot of an item is free or held by one live assignment. Every change of `Item.open_slots` is here.
+A slot of an item is free or held by one live assignment. Every change of `Item.open_slots` is made from here, but for
+those of pieces that end (annotation.closing) and of sets that measure people (annotation.screening).
 """
 
 from __future__ import annotations
@@ -14,166 +15,15 @@ from typing import Any
 from uuid import UUID
 
 from django.db import DatabaseError, connection, transaction
-from django.db.models import Exists, Min, OuterRef
 from django.db.models.functions import Now
 from django.utils import timezone
-from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
 from psycopg.errors import DeadlockDetected, UniqueViolation
 
-from annotation import audit, daily_cap, terms
-from annotation.models import Assignment, AssignmentState, Item, ItemKind, Membership, Project, Role, SkipReason, User
+from annotation import audit, daily_cap, measuring, terms
+from annotation import statements as sql
+from annotation.models import Assignment, AssignmentState, ItemKind, Project, SkipReason, User
 
 ATTEMPTS = 5
-
-# One statement. `held` gives back what the person has in work; else `fronts` looks at the first open piece of each kind
-# and language, the possibly harmful apart and only for those who agreed, and `candidate` locks one piece, stepping over
-# those that others are locking at this moment. The slot is
-# read from the locked row, so it is current even where somebody took another slot of it a moment ago. That the person
-# has not done a piece is asked of one index entry a piece: a join might read all that they ever did.
-TAKE = """
-with held as (
-    update annotation_assignment set lease_expires_at = now() + %(lease)s
-    where state = 'leased' and id = (
-        select assignment.id from annotation_assignment assignment
-        join annotation_item item on item.id = assignment.item_id
-        where assignment.annotator_id = %(annotator)s and assignment.state = 'leased'
-            and item.project_id = %(project)s and item.kind = any(%(kinds)s)
-            and assignment.id is distinct from %(after)s
-        order by assignment.id limit 1)
-    returning *
-), fronts as (
-    select wanted.kind, spoken.language, may.harmful
-    from unnest(%(kinds)s::text[]) wanted(kind)
-    cross join unnest(coalesce(
-        (select nullif(languages, '{}') from annotation_membership
-            where project_id = %(project)s and user_id = %(annotator)s and role = 'annotator')::text[],
-        %(languages)s::text[])) spoken(language)
-    cross join unnest(array(select false union all select true from annotation_membership
-        where project_id = %(project)s and user_id = %(annotator)s and role = 'annotator' and sees_harmful))
-        may(harmful)
-    cross join lateral (
-        select item.id, item.priority from annotation_item item
-        where item.project_id = %(project)s and item.kind = wanted.kind and item.language = spoken.language
-            and item.harmful = may.harmful and not item.open_slots = '{}'
-        order by item.priority desc, item.id limit 1) first
-    where not exists (select from held) and not {cap reached}
-    order by first.priority desc, first.id
-), candidate as (
-    select piece.id, piece.slot, piece.completions
-    from fronts cross join lateral (
-        select item.id, item.open_slots[1] as slot, item.completions from annotation_item item
-        where item.project_id = %(project)s and item.kind = fronts.kind and item.language = fronts.language
-            and item.harmful = fronts.harmful and not item.open_slots = '{}'
-            and item.author_id is distinct from %(annotator)s
-            and (select mine.id from annotation_assignment mine
-                where mine.annotator_id = %(annotator)s and mine.item_id = item.id and mine.state <> 'expired') is null
-        order by item.priority desc, item.id limit 1
-        for update skip locked) piece
-    limit 1
-), taken as (
-    update annotation_item item set open_slots = array_remove(item.open_slots, candidate.slot)
-    from candidate where item.id = candidate.id
-    returning item.id, candidate.slot, candidate.completions
-), resumed as (
-    update annotation_assignment assignment
-    set state = 'leased', slot = taken.slot, leased_at = now(), lease_expires_at = now() + %(lease)s
-    from taken
-    where assignment.item_id = taken.id and assignment.annotator_id = %(annotator)s and assignment.state = 'expired'
-    returning assignment.*
-), leased as (
-    insert into annotation_assignment (item_id, annotator_id, slot, shown, guidelines_id, lease_expires_at)
-    select taken.id, %(annotator)s, taken.slot,
-        array(select id from unnest(taken.completions) id order by random()),
-        (select id from annotation_guidelines where project_id = %(project)s order by version desc limit 1),
-        now() + %(lease)s
-    from taken where not exists (select from resumed)
-    returning *
-)
-select id from held union all select id from resumed union all select id from leased
-""".replace("{cap reached}", daily_cap.REACHED)
-
-# The same, but waiting for pieces that others are locking: they may leave slots of them free.
-TAKE_PATIENTLY = TAKE.replace("for update skip locked", "for update")
-
-# Instruction pieces are made for the person who asks. Callers hold the project's advisory lock, so that pieces in work
-# and prompts together do not pass the number wanted.
-MAKE_INSTRUCTION = """
-with piece as (
-    insert into annotation_item (project_id, kind, completions, language, priority, overlap, open_slots, created_at)
-    select %(project)s, 'instruction', '{}', %(language)s, 0, 1, '{}', now()
-    where %(wanted)s > (
-        select count(*) from (select from annotation_prompt where project_id = %(project)s limit %(wanted)s) prompts
-    ) + (
-        select count(*) from annotation_assignment assignment
-        join annotation_item item on item.id = assignment.item_id
-        where assignment.state = 'leased' and assignment.lease_expires_at > now()
-            and item.project_id = %(project)s and item.kind = 'instruction')
-    returning id
-)
-insert into annotation_assignment (item_id, annotator_id, slot, shown, guidelines_id, lease_expires_at)
-select piece.id, %(annotator)s, 1, '{}',
-    (select id from annotation_guidelines where project_id = %(project)s order by version desc limit 1),
-    now() + %(lease)s
-from piece returning id
-"""
-
-SKIP = """
-with freed as (
-    update annotation_assignment set state = 'skipped', skip_reason = %(reason)s, finished_at = now()
-    where id = %(assignment)s and state = 'leased' returning item_id, slot
-)
-update annotation_item item set open_slots = item.open_slots || freed.slot
-from freed where item.id = freed.item_id and item.kind <> 'instruction'
-"""
-
-# One sweep at a time: two at once could wait for each other's items. Leases that somebody is just submitting are left.
-RELEASE = """
-with expired as (
-    select id from annotation_assignment
-    where state = 'leased' and lease_expires_at <= now() and pg_try_advisory_xact_lock(%(sweep)s)
-    for update skip locked
-), freed as (
-    update annotation_assignment assignment set state = 'expired'
-    from expired where assignment.id = expired.id returning assignment.id, item_id, slot
-), reopened as (
-    update annotation_item item set open_slots = item.open_slots || freed.slots
-    from (select item_id, array_agg(slot) as slots from freed group by item_id) freed
-    where item.id = freed.item_id and item.kind <> 'instruction'
-)
-select id from freed
-"""
-
-# The same for leases that somebody names.
-RELEASE_NAMED = RELEASE.replace(
-    "lease_expires_at <= now() and pg_try_advisory_xact_lock(%(sweep)s)",
-    "id = any(%(assignments)s) and item_id in (select id from annotation_item where project_id = %(project)s)",
-)
-
-REGAIN = """
-with free as (
-    select id, open_slots[1] as slot from annotation_item where id = %(item)s and not open_slots = '{}' for update
-)
-update annotation_item item set open_slots = array_remove(item.open_slots, free.slot)
-from free where item.id = free.id returning free.slot
-"""
-
-# An answer that was rejected keeps its slot, and the item gets one more: others are asked for what it should have been.
-REPLACE = """
-update annotation_item item set overlap = overlap + rejected.answers,
-    open_slots = open_slots || array(select generate_series(overlap + 1, overlap + rejected.answers))::smallint[]
-from (select item_id, count(*)::int as answers from annotation_assignment
-    where id = any(%(assignments)s) group by item_id) rejected
-where item.id = rejected.item_id and item.kind <> 'instruction'
-"""
-
-# The slot is closed again where nobody has taken it.
-KEEP = """
-update annotation_item item set overlap = overlap - 1, open_slots = array_remove(open_slots, overlap)
-from annotation_assignment assignment
-where assignment.id = %(assignment)s and item.id = assignment.item_id
-    and overlap > 1 and overlap = any(open_slots)
-"""
 
 SWEEP_LOCK = 0x504C554D42  # any number that no other advisory lock of ours uses
 INSTRUCTIONS_LOCK = 0x494E  # the first of two; the second is the project
@@ -194,7 +44,7 @@ def take(
 
     Never their own prompt, a language they don't read, what may be harmful unless they agreed to see it, or a piece
     that they did or skipped, and no more in a day than their cap. What they let run out
-    comes back to them with its draft while a slot is free. None if there is nothing: `why_empty` says why.
+    comes back to them with its draft while a slot is free. None if there is nothing: `empty_queue.why` says why.
     """
     if project.archived_at is not None:
         return None
@@ -202,16 +52,17 @@ def take(
     asked = {
         "project": project.pk, "annotator": annotator.pk, "languages": project.languages,
         "kinds": [str(kind) for kind in wanted], "lease": timedelta(minutes=project.lease_minutes),
-        "after": after.pk if after else None,
+        "after": after.pk if after else None, "purposes": measuring.purposes(project),
     }  # fmt: skip
-    found = _lease(TAKE, asked)
+    repeats = ItemKind.RANKING in wanted and measuring.drawn(project.repeat_share)
+    found = (_lease(measuring.REPEAT, asked) if repeats else None) or _lease(sql.TAKE, asked)
     if found is None and daily_cap.is_reached(project, annotator):
         return None
     if found is None and ItemKind.INSTRUCTION in wanted and project.instructions_wanted:
         found = _make_instruction(asked | {"wanted": project.instructions_wanted, "language": project.languages[0]})
     if found is None:
         release_expired()
-        found = _lease(TAKE_PATIENTLY, asked)
+        found = _lease(sql.TAKE_PATIENTLY, asked)
     return None if found is None else Assignment.objects.whole().get(pk=found)
 
 
@@ -230,7 +81,7 @@ def _lease(statement: str, asked: dict[str, Any]) -> int | None:
 @transaction.atomic
 def _make_instruction(asked: dict[str, Any]) -> int | None:
     _scalar("select 1 from pg_advisory_xact_lock(%(lock)s, %(project)s)", asked | {"lock": INSTRUCTIONS_LOCK})
-    return _scalar(MAKE_INSTRUCTION, asked)
+    return _scalar(sql.MAKE_INSTRUCTION, asked)
 
 
 def heartbeat(assignment: Assignment) -> None:
@@ -242,7 +93,7 @@ def heartbeat(assignment: Assignment) -> None:
 def skip(assignment: Assignment, *, reason: SkipReason) -> None:
     """Give the piece back for others. It doesn't come to this person again. Nothing happens if the lease has ended."""
     with connection.cursor() as cursor:
-        cursor.execute(SKIP, {"assignment": assignment.pk, "reason": str(reason)})
+        cursor.execute(sql.SKIP, {"assignment": assignment.pk, "reason": str(reason)})
 
 
 @transaction.atomic
@@ -252,30 +103,30 @@ def undo_skip(assignment: Assignment) -> bool:
     current = own.select_for_update(of=("self",)).select_related("item__project").get()
     if current.state != AssignmentState.SKIPPED:
         return current.state == AssignmentState.LEASED
-    slot = _regained(current)
-    if slot is None:
+    regained = _regained(current)
+    if regained is None:
         return False
     lease = timedelta(minutes=current.item.project.lease_minutes)
     again = {"state": AssignmentState.LEASED, "skip_reason": "", "finished_at": None}
-    own.update(slot=slot, lease_expires_at=Now() + lease, **again)
+    own.update(**regained, lease_expires_at=Now() + lease, **again)
     return True
 
 
 def release_expired() -> int:
     """Give the slots of leases that ran out back to the queue; how many there were."""
-    return len(_rows(RELEASE, {"sweep": SWEEP_LOCK}))
+    return len(_rows(sql.RELEASE, {"sweep": SWEEP_LOCK}))
 
 
 def replace(assignments: Collection[int]) -> None:
     """Ask others for an answer in the place of each of these, which were rejected."""
     with connection.cursor() as cursor:
-        cursor.execute(REPLACE, {"assignments": list(assignments)})
+        cursor.execute(sql.REPLACE, {"assignments": list(assignments)})
 
 
 def keep(assignments: Collection[int]) -> None:
     """Undo `replace`: nobody is asked any more for an answer in the place of these, unless somebody is at it."""
     with connection.cursor() as cursor:
-        cursor.executemany(KEEP, [{"assignment": assignment} for assignment in assignments])
+        cursor.executemany(sql.KEEP, [{"assignment": assignment} for assignment in assignments])
 
 
 @transaction.atomic
@@ -287,7 +138,7 @@ def release(project: Project, assignments: Iterable[int], *, by: User) -> int:
     """
     _scalar("select 1 from pg_advisory_xact_lock(%(sweep)s)", {"sweep": SWEEP_LOCK})
     asked = {"assignments": list(assignments), "project": project.pk}
-    released = [row[0] for row in _rows(RELEASE_NAMED, asked)]
+    released = [row[0] for row in _rows(sql.RELEASE_NAMED, asked)]
     if released:
         audit.record(audit.Action.RELEASED, actor=by, project=project, ids=released)
     return len(released)
@@ -311,10 +162,10 @@ def finish(
     current = own.select_for_update(of=("self",)).select_related("item").get()
     if current.state == AssignmentState.SUBMITTED:
         return Finish.ALREADY
-    slot = _regained(current)
-    if slot is None:
+    regained = _regained(current)
+    if regained is None:
         return Finish.TOO_LATE
-    own.update(slot=slot, skip_reason="", **done)
+    own.update(**regained, skip_reason="", **done)
     return Finish.COUNTED
 
 
@@ -325,57 +176,14 @@ def _counted(assignment: Assignment, spent: float | None) -> float | None:
     return min(spent, (timezone.now() - assignment.leased_at).total_seconds())
 
 
-def _regained(assignment: Assignment) -> int | None:
-    """A slot of the item for somebody who held one before. An instruction piece is one person's alone."""
-    if assignment.item.kind == ItemKind.INSTRUCTION:
-        return assignment.slot
-    return _scalar(REGAIN, {"item": assignment.item_id})
-
-
-def why_empty(project: Project, annotator: User) -> str:
-    """Why `take` finds nothing for this person, and when to come back."""
-    if project.archived_at is not None:
-        return _("This project is archived; nothing is collected for it any more.")
-    if daily_cap.is_reached(project, annotator):
-        return daily_cap.when_again()
-    items = Item.objects.filter(project=project).exclude(open_slots=[])
-    readable = items.filter(language__in=_languages(project, annotator))
-    if not items.exists():
-        return _no_open_pieces(project)
-    if not readable.exists():
-        return _("The pieces that are left are in languages you are not down for.")
-    if not _agreed(project, annotator):
-        readable = readable.filter(harmful=False)
-        if not readable.exists():
-            return _("The pieces that are left may be harmful to read. They go only to those who agreed to see such.")
-    done = Assignment.objects.filter(annotator=annotator, item=OuterRef("pk"))
-    if not readable.exclude(author=annotator).exists():
-        return _("The pieces that are left come from your own instructions; others do those.")
-    if not readable.filter(~Exists(done)).exists():
-        return _("You have done or skipped every piece that is left. Others finish them.")
-    return _("There is work of another kind for you.")
-
-
-def _no_open_pieces(project: Project) -> str:
-    held = Assignment.objects.filter(item__project=project, state=AssignmentState.LEASED)
-    first_end = held.aggregate(first=Min("lease_expires_at"))["first"]
-    if first_end is None:
-        return _("Everything is done for now. More comes with new instructions and a new model's outputs.")
-    minutes = max(1, math.ceil((first_end - timezone.now()).total_seconds() / 60))
-    return ngettext(
-        "Others are working on all that is left. Look again in %(minutes)d minute.",
-        "Others are working on all that is left. Look again in %(minutes)d minutes.",
-        minutes,
-    ) % {"minutes": minutes}
-
-
-def _languages(project: Project, annotator: User) -> list[str]:
-    memberships = Membership.objects.filter(project=project, user=annotator, role=Role.ANNOTATOR)
-    return memberships.values_list("languages", flat=True).first() or project.languages
-
-
-def _agreed(project: Project, annotator: User) -> bool:
-    return Membership.objects.filter(project=project, user=annotator, role=Role.ANNOTATOR, sees_harmful=True).exists()
+def _regained(assignment: Assignment) -> dict[str, int | None] | None:
+    """A slot of the item for somebody who held one before. An instruction piece, or one without, is theirs alone."""
+    if assignment.state == AssignmentState.WITHDRAWN:
+        return None
+    if assignment.item.kind == ItemKind.INSTRUCTION or assignment.slot is None:
+        return {"slot": assignment.slot}
+    slot = _scalar(sql.REGAIN, {"item": assignment.item_id})
+    return None if slot is None else {"slot": slot}
 
 
 def _scalar(sql: str, values: dict[str, Any]) -> int | None:

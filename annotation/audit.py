@@ -34,11 +34,17 @@ class Action(models.TextChoices):
     EXPORTED = "exported", _("exported data")
     TOKEN_MADE = "token_made", _("made an API token")
     TOKEN_REVOKED = "token_revoked", _("revoked an API token")
+    SCREENED = "screened", _("changed the screening")
+    WITHDRAWN = "withdrawn", _("withdrew data")
+    ERASED = "erased", _("erased a person's data")
     ADMINISTERED = "administered", _("changed in the administration")
 
 
 def record(action: str, *, actor: User | None, project: Project | None = None, **details: Any) -> AuditEntry:
-    """Add an entry, in the transaction that makes the change. `details` are for JSON, and hold no texts of work."""
+    """Add an entry, in the transaction that makes the change.
+
+    `details` are for JSON: numbers and choices, never what somebody wrote or is called, as nothing is erased here.
+    """
     return AuditEntry.objects.create(
         action=str(action),
         actor_id=None if actor is None else actor.pk,

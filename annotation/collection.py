@@ -63,6 +63,7 @@ RATINGS = range(1, 8)
 FLAG_ANSWERS = ("yes", "no", "na")
 LONGEST_NOTE = 4_000
 LONGEST_DRAFT = 400_000
+ENDED = (AssignmentState.SUBMITTED, AssignmentState.WITHDRAWN)  # nothing more is kept for these
 
 Record = TypeVar("Record", Prompt, Demonstration, Ranking)
 
@@ -229,7 +230,7 @@ def save_draft(assignment: Assignment, draft: dict[str, Any]) -> None:
     if len(json.dumps(draft)) > LONGEST_DRAFT:
         raise Refused(_("The draft is too long to be kept."))
     lease = timedelta(minutes=assignment.item.project.lease_minutes)
-    own = Assignment.objects.filter(pk=assignment.pk).exclude(state=AssignmentState.SUBMITTED)
+    own = Assignment.objects.filter(pk=assignment.pk).exclude(state__in=ENDED)
     in_work = When(state=AssignmentState.LEASED, then=Now() + lease)
     own.update(draft=draft, lease_expires_at=Case(in_work, default=F("lease_expires_at")))
 
@@ -250,7 +251,7 @@ def _submit(
     if finish is leases.Finish.ALREADY:
         return _submitted_before(assignment, model, client_key=client_key, content=content)
     kept = Value({"late": draft}, models.JSONField())
-    Assignment.objects.filter(pk=assignment.pk).exclude(state=AssignmentState.SUBMITTED).update(draft=kept)
+    Assignment.objects.filter(pk=assignment.pk).exclude(state__in=ENDED).update(draft=kept)
     raise Refused(
         _("The time for this piece ran out and others have done it meanwhile, so it doesn't count. Your work is kept.")
     )
@@ -274,6 +275,8 @@ def _submitted_before(
 
 
 def _expect(assignment: Assignment, kind: ItemKind) -> None:
+    if assignment.state == AssignmentState.WITHDRAWN:
+        raise Refused(_("This piece was taken back, so nothing more can be handed in for it."))
     if assignment.item.kind != kind:
         raise Refused(
             _("This piece is to %(found)s, not to %(sent)s.")

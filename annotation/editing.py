@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, TypeVar, cast
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import Model
 from django.db.models.functions import Now
 from django.utils import timezone
@@ -37,20 +37,37 @@ RECORDS: dict[str, type[Work]] = {
 }
 
 
+FREEZE_LOCK = 0x4652  # the first of two; the second is the project
+
+
 @contextmanager
 def closed(project: Project) -> Iterator[None]:
     """What was submitted until now stays as it is from here on: it is being written into a dataset.
 
-    Edits under way are waited for. Where the dataset comes to nothing, edits are open as before.
+    Edits and withdrawals under way are waited for. Where the dataset comes to nothing, edits are open as before.
     """
     own = Project.objects.filter(pk=project.pk)
-    before = own.values_list("frozen_at", flat=True).get()
-    own.update(frozen_at=Now())
+    _lock("pg_advisory_lock", project)
     try:
-        yield
-    except BaseException:
-        own.update(frozen_at=before)
-        raise
+        before = own.values_list("frozen_at", flat=True).get()
+        own.update(frozen_at=Now())
+        try:
+            yield
+        except BaseException:
+            own.update(frozen_at=before)
+            raise
+    finally:
+        _lock("pg_advisory_unlock", project)
+
+
+def wait_for_datasets(project: Project) -> None:
+    """Until the transaction ends, no dataset is made of the project: one under way is waited for."""
+    _lock("pg_advisory_xact_lock", project)
+
+
+def _lock(function: str, project: Project) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(f"select {function}(%s, %s)", [FREEZE_LOCK, project.pk])
 
 
 def record_of(assignment: Assignment) -> Work | None:

@@ -21,6 +21,7 @@ SETTINGS = (
     "demonstrations_per_prompt", "languages", "flags", "lease_minutes", "max_prompt_characters",
     "max_answer_characters", "currency",
 )  # fmt: skip
+SCREENING = ("qualification_pieces", "qualification_bar", "gold_share", "repeat_share")
 PUBLISHED: dict[type[Guidelines | Terms], Action] = {
     Guidelines: Action.GUIDELINES_PUBLISHED,
     Terms: Action.TERMS_PUBLISHED,
@@ -39,7 +40,7 @@ def create(*, by: User, slug: str, **settings: Any) -> Project:
 
 @transaction.atomic
 def copy(project: Project, *, by: User, name: str, slug: str, with_members: bool = False) -> Project:
-    """A new project with the settings of this one and the guidelines and terms in force; no data.
+    """A new project with the settings of this one and the guidelines and terms in force; no data, and no screening.
 
     Copied members keep their roles, languages and caps. What they agreed to, they are asked anew.
     """
@@ -76,7 +77,7 @@ def reopen(project: Project, *, by: User) -> None:
 
 @transaction.atomic
 def change(project: Project, *, by: User, settings: Mapping[str, Any]) -> dict[str, list[Any]]:
-    """Change those of SETTINGS that are given; what changed, with the old value and the new one."""
+    """Change those of SETTINGS and SCREENING that are given; what changed, with the old value and the new one."""
     current = Project.objects.select_for_update().get(pk=project.pk)
     changed = {
         name: [getattr(current, name), value] for name, value in settings.items() if getattr(current, name) != value

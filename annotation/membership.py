@@ -86,8 +86,8 @@ def invite(
     values = {"name": name, "roles": list(roles), "languages": list(languages), "max_uses": max_uses}
     invitation, secret = Invitation.issue(project, lifetime=lifetime, created_by=by, **values)
     audit.record(
-        Action.INVITED, actor=by, project=project, invitation=invitation.pk, name=name, roles=list(roles),
-        max_uses=max_uses, expires=invitation.expires_at.date().isoformat(),
+        Action.INVITED, actor=by, project=project, invitation=invitation.pk, roles=list(roles), max_uses=max_uses,
+        expires=invitation.expires_at.date().isoformat(),
     )  # fmt: skip
     return invitation, secret
 
@@ -96,8 +96,7 @@ def invite(
 def revoke(invitation: Invitation, *, by: User) -> None:
     """The link lets nobody in any more. Who came by it stays."""
     if Invitation.objects.filter(pk=invitation.pk, revoked_at=None).update(revoked_at=timezone.now()):
-        named = {"invitation": invitation.pk, "name": invitation.name}
-        audit.record(Action.INVITATION_REVOKED, actor=by, project=invitation.project, **named)
+        audit.record(Action.INVITATION_REVOKED, actor=by, project=invitation.project, invitation=invitation.pk)
 
 
 @transaction.atomic
@@ -116,10 +115,7 @@ def join(invitation: Invitation, person: User) -> None:
         [Membership(project=project, user=person, role=role, languages=current.languages) for role in new],
         ignore_conflicts=True,
     )
-    audit.record(
-        Action.JOINED, actor=person, project=project, person=person.pk, roles=new, invitation=invitation.pk,
-        name=invitation.name,
-    )  # fmt: skip
+    audit.record(Action.JOINED, actor=person, project=project, person=person.pk, roles=new, invitation=invitation.pk)
 
 
 def _check_languages(project: Project, languages: Sequence[str]) -> None:

@@ -48,6 +48,11 @@ class Piece:
     may_change: bool
     may_appeal: bool
 
+    @property
+    def is_about_nothing(self) -> bool:
+        """Whether the instruction or an output that it was about is gone."""
+        return self.assignment.item.prompt_id is None and self.assignment.item.kind != ItemKind.INSTRUCTION
+
 
 @dataclass(frozen=True, kw_only=True)
 class Day:

@@ -169,9 +169,7 @@ def _write(project: Project, kind: WorkKind, reviews: list[Review], *, action: a
         _ask_again(kind, reviews)
     for state, ids in by_state.items():
         work(project, kind).filter(pk__in=ids).update(review=state)
-        audit.record(
-            action, actor=actor, project=project, kind=str(kind), state=str(state), ids=ids, reason=reviews[0].reason
-        )
+        audit.record(action, actor=actor, project=project, kind=str(kind), state=str(state), ids=ids)
 
 
 def _ask_again(kind: WorkKind, reviews: list[Review]) -> None:

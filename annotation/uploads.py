@@ -71,8 +71,13 @@ def discard(upload: Upload) -> None:
             raise Refused(_("The file is being worked on."))
         if found.state == UploadState.DONE:
             raise Refused(_("The file is imported already."))
-        _clear(found)
-        found.delete()
+        forget(found)
+
+
+def forget(upload: Upload) -> None:
+    """Remove the file and that it was ever brought; not what was imported of it."""
+    Upload.objects.filter(pk=upload.pk).delete()
+    transaction.on_commit(lambda: _clear(upload))
 
 
 def carry_on(upload_id: int) -> None:

@@ -12,3 +12,4 @@ class TrainingConfig(AppConfig):
 
     def ready(self) -> None:
         import_module("training.checks")
+        import_module("training.withdrawals")

@@ -10,14 +10,14 @@ import uuid
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from django.conf import settings
 from django.db import transaction
 from django.db.models import Exists, Max, OuterRef, QuerySet
 from django.utils.translation import gettext as _
 
-from annotation import editing
+from annotation import editing, screening
 from annotation.models import Completion, Demonstration, Pool, Project, Prompt, Ranking, ReviewState, Split, User
 from training import formats
 from training.lineage import code_version, sha256_of
@@ -27,6 +27,7 @@ FILTERS = ("languages", "use_cases")
 NEEDED = {"demonstrations.jsonl": 1, "rankings.jsonl": 1, "prompts.jsonl": 1}
 CHUNK = 2_000
 
+Row = TypeVar("Row", Prompt, Demonstration, Ranking)
 LeftOut = dict[str, Counter[str]]
 
 
@@ -121,10 +122,23 @@ class _Freeze:
         elsewhere = Prompt.objects.filter(project=project, digest=OuterRef("digest")).exclude(split=Split.TRAIN)
         leaking = prompts.filter(Exists(elsewhere), split=Split.TRAIN)
         self.left_out["prompts"]["same text in a held-out split"] = leaking.count()
-        self.prompts = prompts.usable().exclude(id__in=leaking.values("id"))
+        qualified = screening.qualified(project)
+        self.prompts = self._by(qualified, "author", prompts.usable().exclude(id__in=leaking.values("id")))
         chosen = self.prompts.values("id")
-        self.demonstrations = Demonstration.objects.filter(prompt__in=chosen, id__lte=up_to["demonstrations"])
-        self.rankings = Ranking.objects.filter(prompt__in=chosen, id__lte=up_to["rankings"])
+        demonstrations = Demonstration.objects.filter(prompt__in=chosen, id__lte=up_to["demonstrations"])
+        self.demonstrations = self._by(qualified, "author", demonstrations)
+        rankings = Ranking.objects.filter(prompt__in=chosen, id__lte=up_to["rankings"])
+        aside = rankings.filter(assignment__in=screening.asides(project).values("pk"))
+        self.left_out["rankings"]["qualification, gold and repeats"] = aside.count()
+        self.rankings = self._by(qualified, "annotator", rankings.exclude(pk__in=aside.values("pk")))
+
+    def _by(self, qualified: set[int] | None, who: str, rows: QuerySet[Row]) -> QuerySet[Row]:
+        """Without what people did who have not qualified. Nobody asks that of rows that came in files."""
+        if qualified is None:
+            return rows
+        others = rows.exclude(**{who: None}).exclude(**{f"{who}__in": qualified})
+        self.left_out[f"{rows.model._meta.model_name}s"]["by people who have not qualified"] = others.count()
+        return rows.exclude(pk__in=others.values("pk"))
 
     def files(self) -> dict[str, Iterator[Any]]:
         train, held_out = {"prompt__split": Split.TRAIN}, {"prompt__split__in": [Split.VALIDATION, Split.TEST]}
@@ -222,16 +236,23 @@ def _refuse_if_too_little(files: Mapping[str, Any], needed: Mapping[str, int], l
     )  # fmt: skip
 
 
+def counts_of(files: Mapping[str, Any]) -> dict[str, int]:
+    return {name.removesuffix(".jsonl"): file["rows"] for name, file in files.items()}
+
+
+def hash_of(files: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps({name: files[name]["sha256"] for name in sorted(files)}).encode()).hexdigest()
+
+
 def _keep(draft: Path, project: Project, *, user: User | None, files: dict[str, Any], frozen: _Freeze) -> Dataset:
-    together = hashlib.sha256(json.dumps({name: files[name]["sha256"] for name in sorted(files)}).encode()).hexdigest()
     with transaction.atomic():
         dataset = Dataset.objects.create(
             project=project,
             files=files,
-            counts={name.removesuffix(".jsonl"): file["rows"] for name, file in files.items()},
+            counts=counts_of(files),
             left_out={kind: dict(+counts) for kind, counts in frozen.left_out.items() if +counts},
             filters=frozen.filters,
-            sha256=together,
+            sha256=hash_of(files),
             code_version=code_version(),
             created_by=user,
         )

@@ -1,4 +1,4 @@
-"""The rows of a dataset's files, as training.algorithms reads them."""
+"""The rows of a dataset's files, as training.algorithms reads them. `id`: the record that a row was made of."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ class InstructionRow(PromptRow):
 
 
 class DemonstrationRow(TypedDict):
+    id: int
     prompt: Text
     completion: str
 
@@ -35,6 +36,7 @@ class RankedCompletion(TypedDict):
 
 
 class RankingRow(TypedDict):
+    id: int
     prompt: Text
     completions: list[RankedCompletion]
 
@@ -55,7 +57,7 @@ def instruction_row(prompt: Prompt) -> InstructionRow:
 
 
 def demonstration_row(demonstration: Demonstration) -> DemonstrationRow:
-    return {"prompt": demonstration.prompt.as_column(), "completion": demonstration.text}
+    return {"id": demonstration.pk, "prompt": demonstration.prompt.as_column(), "completion": demonstration.text}
 
 
 def ranking_row(ranking: Ranking, texts: Mapping[int, str]) -> RankingRow:
@@ -65,4 +67,4 @@ def ranking_row(ranking: Ranking, texts: Mapping[int, str]) -> RankingRow:
         {"text": texts[completion], "rank": rank, "rating": ratings.get(str(completion))}
         for completion, rank in sorted(ranking.ranks().items())
     ]
-    return {"prompt": ranking.prompt.as_column(), "completions": completions}
+    return {"id": ranking.pk, "prompt": ranking.prompt.as_column(), "completions": completions}

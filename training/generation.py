@@ -42,10 +42,22 @@ def sampling(project: Project) -> dict[str, Any]:
 
 def register_samples(run: TrainingRun) -> dict[str, int]:
     """Put what a run sampled in the queue: K distinct outputs a prompt. Counts of what came and what was dropped."""
-    counts = {"items": 0, "completions": 0, "empty": 0, "equal": 0, "spare": 0, "prompts_with_too_few": 0}
+    counts = {
+        "items": 0,
+        "completions": 0,
+        "empty": 0,
+        "equal": 0,
+        "spare": 0,
+        "prompts_with_too_few": 0,
+        "withdrawn": 0,
+    }
     assert run.base is not None  # noqa: S101 - a sampling run has a policy
     kept: list[NewCompletion] = []
+    there = Prompt.objects.in_bulk({row["id"] for row in _samples(run)})
     for row in _samples(run):
+        if row["id"] not in there:  # its author has taken it back since
+            counts["withdrawn"] += 1
+            continue
         chosen = _distinct_texts(row["completions"], k=run.project.k, counts=counts)
         if len(chosen) < 2:
             counts["prompts_with_too_few"] += 1
@@ -59,10 +71,9 @@ def register_samples(run: TrainingRun) -> dict[str, int]:
     sets: dict[int, list[Completion]] = {}
     for completion in add_completions(run.base.generator, kept):
         sets.setdefault(completion.prompt_id, []).append(completion)
-    prompts = Prompt.objects.in_bulk(sets)
     items = add_ranking_items(
         run.project,
-        [RankingSet(prompt=prompts[prompt], completion_ids=[c.pk for c in made]) for prompt, made in sets.items()],
+        [RankingSet(prompt=there[prompt], completion_ids=[c.pk for c in made]) for prompt, made in sets.items()],
     )
     return counts | {"items": len(items), "completions": len(kept)}
 

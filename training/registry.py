@@ -109,6 +109,7 @@ def register_reward_model(
 
 def lineage(run: TrainingRun) -> dict[str, Any]:
     """What a model of this run came from, as far as another machine can make use of it."""
+    frozen = run.dataset.as_of(run.started_at or run.created_at) if run.dataset else None
     return {
         "stage": run.stage,
         "run": run.pk,
@@ -117,8 +118,8 @@ def lineage(run: TrainingRun) -> dict[str, Any]:
         "base": run.base.name if run.base else None,
         "reward_model": run.judge.name if run.judge else None,
         "dataset": run.dataset.pk if run.dataset else None,
-        "dataset_sha256": run.dataset.sha256 if run.dataset else None,
-        "files": {name: file["sha256"] for name, file in run.dataset.files.items()} if run.dataset else {},
+        "dataset_sha256": frozen["sha256"] if frozen else None,
+        "files": {name: file["sha256"] for name, file in frozen["files"].items()} if frozen else {},
         "code_version": run.code_version,
         "hyperparameters": run.hyperparameters,
     }

@@ -17,7 +17,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from annotation.models import Project, User
-from training import generation, registry, supervisor
+from training import generation, registry, supervisor, withdrawals
 from training.datasets import DatasetError, verify
 from training.hyperparameters import settle
 from training.lineage import code_version
@@ -226,3 +226,4 @@ def _enter_products(run: TrainingRun) -> None:
         case Stage.SAMPLE if run.inputs.get("queue", True):
             queued = generation.register_samples(run)
             TrainingRun.objects.filter(id=run.pk).update(result={**run.result, "queued": queued})
+    withdrawals.mark_models(run.project)

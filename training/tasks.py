@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from training import rounds, runs
+from training import rounds, runs, withdrawals
 
 
 @shared_task(max_retries=0)
@@ -21,3 +21,4 @@ def advance_round(round_id: int) -> None:
 def sweep() -> None:
     runs.sweep()
     rounds.sweep()
+    withdrawals.finish_erasures()

@@ -34,7 +34,7 @@ class TokenList(Endpoint, generics.ListAPIView[ApiToken]):
             raise PermissionDenied(_("A token can't make tokens. Sign in, and make it under Account → Tokens."))
         sent = checked(IssueSerializer, request)
         token, secret = ApiToken.issue(self.user, name=sent["name"], lifetime=timedelta(days=sent["days"]))
-        audit.record(audit.Action.TOKEN_MADE, actor=self.user, name=token.name)
+        audit.record(audit.Action.TOKEN_MADE, actor=self.user, token=token.pk)
         return Response(TokenSerializer(token).data | {"token": secret}, status.HTTP_201_CREATED)
 
 
@@ -48,5 +48,5 @@ class TokenDetail(Endpoint, generics.DestroyAPIView[ApiToken]):
         return ApiToken.objects.filter(user=self.user)
 
     def perform_destroy(self, instance: ApiToken) -> None:
+        audit.record(audit.Action.TOKEN_REVOKED, actor=self.user, token=instance.pk)
         super().perform_destroy(instance)
-        audit.record(audit.Action.TOKEN_REVOKED, actor=self.user, name=instance.name)

@@ -38,6 +38,7 @@ urlpatterns = [
     path("assignments/<int:pk>/edit/", work.Edit.as_view(), name="api-edit"),
     path("assignments/<int:pk>/appeal/", work.Appeal.as_view(), name="api-appeal"),
     path("assignments/<int:pk>/improve/", work.Improve.as_view(), name="api-improve"),
+    path("assignments/<int:pk>/withdraw/", work.Withdraw.as_view(), name="api-withdraw"),
     path("assignments/<int:pk>/skip/", work.Skip.as_view(), name="api-skip"),
     path("assignments/<int:pk>/skip/undo/", work.UndoSkip.as_view(), name="api-undo-skip"),
     path("assignments/<int:pk>/heartbeat/", work.Heartbeat.as_view(), name="api-heartbeat"),

@@ -13,7 +13,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import Serializer
 
-from annotation import access, appeals, blinding, collection, pointing_out, terms
+from annotation import access, appeals, blinding, collection, pointing_out, terms, withdrawing
 from annotation import assignment as leases
 from annotation.api import serializers
 from annotation.api.base import Endpoint, checked
@@ -123,6 +123,15 @@ class Skip(Endpoint):
         leases.skip(assignment, reason=SkipReason(sent.pop("reason")))
         assignment.refresh_from_db(fields=["state"])
         return _done(assignment, AssignmentState(assignment.state), self.user, **sent)
+
+
+class Withdraw(Endpoint):
+    @extend_schema(request=None, responses=serializers.LeaseSerializer)
+    def post(self, request: Request, pk: int) -> Response:
+        """Take what you submitted back, and whatever was made of it. It is removed for good."""
+        assignment = access.assignment_for(self.user, pk)
+        withdrawing.withdraw(assignment)
+        return _lease(assignment)
 
 
 class UndoSkip(Endpoint):

@@ -5,8 +5,8 @@ from __future__ import annotations
 from annotation.forms.base import limit
 from annotation.forms.data import KIND_LABELS, ImportForm
 from annotation.forms.instruction import InstructionForm
-from annotation.forms.people import InvitationForm, LimitsForm, MemberForm, RateForm, RoleForm, TokenForm
-from annotation.forms.projects import CopyForm, NewProjectForm, SettingsForm, VersionForm
+from annotation.forms.people import EraseForm, InvitationForm, LimitsForm, MemberForm, RateForm, RoleForm, TokenForm
+from annotation.forms.projects import CopyForm, NewProjectForm, ScreeningForm, SettingsForm, VersionForm
 from annotation.forms.ranking import RankingForm
 from annotation.forms.review import AppealAnswerForm, ReviewFilterForm, WhatIfForm
 from annotation.forms.work import AppealForm, AssignmentForm, DemonstrationForm, ImproveForm
@@ -26,6 +26,7 @@ __all__ = [
     "AssignmentForm",
     "CopyForm",
     "DemonstrationForm",
+    "EraseForm",
     "ImportForm",
     "ImproveForm",
     "InstructionForm",
@@ -37,6 +38,7 @@ __all__ = [
     "RateForm",
     "ReviewFilterForm",
     "RoleForm",
+    "ScreeningForm",
     "SettingsForm",
     "TokenForm",
     "VersionForm",

@@ -88,6 +88,22 @@ class RateForm(PageForm):
         super().__init__(data, initial={"since": timezone.localdate()})
 
 
+class EraseForm(PageForm):
+    """Typing the name keeps a slip of the hand from erasing somebody else."""
+
+    username = forms.CharField(label=gettext_lazy("Their user name, once more"), max_length=150)
+
+    def __init__(self, data: Any = None, *, person: User) -> None:
+        super().__init__(data)
+        self.person = person
+
+    def clean_username(self) -> str:
+        name: str = self.cleaned_data["username"]
+        if name.strip() != self.person.get_username():
+            raise forms.ValidationError(_("This is not the name of the person on this page."))
+        return name
+
+
 class TokenForm(PageForm):
     name = forms.CharField(label=gettext_lazy("What it is for"), max_length=80)
     days = forms.IntegerField(label=gettext_lazy("Days until it expires"), min_value=1, max_value=365, initial=90)

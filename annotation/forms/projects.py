@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from annotation.forms.base import PageForm, text_field
-from annotation.managing import SETTINGS
+from annotation.managing import SCREENING, SETTINGS
 from annotation.models import Project
 
 if TYPE_CHECKING:
@@ -98,7 +98,14 @@ class FlagsField(forms.CharField):
         return {"key": key.strip(), "label": label.strip()}
 
 
-class SettingsForm(DescribedForm):
+class ChangeForm(DescribedForm):
+    """The project itself is left as it is: a form that is not valid must not change what its page shows."""
+
+    def __init__(self, project: Project, data: Any = None) -> None:
+        super().__init__(data, instance=copy.copy(project))
+
+
+class SettingsForm(ChangeForm):
     languages = LanguagesField(
         label=gettext_lazy("Languages"),
         help_text=gettext_lazy("Codes separated by commas, as in en, zh. The first one is offered first."),
@@ -116,9 +123,11 @@ class SettingsForm(DescribedForm):
         model = Project
         fields = SETTINGS
 
-    def __init__(self, project: Project, data: Any = None) -> None:
-        """The project itself is left as it is: a form that is not valid must not change what its page shows."""
-        super().__init__(data, instance=copy.copy(project))
+
+class ScreeningForm(ChangeForm):
+    class Meta:
+        model = Project
+        fields = SCREENING
 
 
 class VersionForm(PageForm):

@@ -20,6 +20,7 @@ from annotation.models.texts import (
     Wording,
 )
 from annotation.models.uploads import Upload, UploadState
+from annotation.models.withdrawals import Withdrawal
 from annotation.models.work import (
     Appeal,
     AppealState,
@@ -27,6 +28,7 @@ from annotation.models.work import (
     AssignmentState,
     Item,
     ItemKind,
+    Purpose,
     Ranking,
     SkipReason,
 )
@@ -54,6 +56,7 @@ __all__ = [
     "Project",
     "Prompt",
     "PromptKind",
+    "Purpose",
     "Ranking",
     "Review",
     "ReviewState",
@@ -65,6 +68,7 @@ __all__ = [
     "UploadState",
     "UseCase",
     "User",
+    "Withdrawal",
     "Wording",
     "WorkKind",
 ]

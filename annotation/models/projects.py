@@ -146,6 +146,18 @@ class Project(models.Model):
     currency = models.CharField(
         _("currency of pay"), max_length=3, default="USD", db_default="USD", validators=[is_currency]
     )
+    qualification_pieces = models.PositiveSmallIntegerField(
+        _("qualification sets to rank"), default=0, help_text=_("0: nobody has to qualify.")
+    )
+    qualification_bar = models.PositiveSmallIntegerField(
+        _("agreement that qualifies, in percent"), default=70, validators=[MinValueValidator(1), MaxValueValidator(100)]
+    )
+    gold_share = models.PositiveSmallIntegerField(
+        _("gold sets among the pieces, in percent"), default=0, validators=[MaxValueValidator(50)]
+    )
+    repeat_share = models.PositiveSmallIntegerField(
+        _("repeated sets among the pieces, in percent"), default=0, validators=[MaxValueValidator(50)]
+    )
     created_at = models.DateTimeField(auto_now_add=True)
     archived_at = models.DateTimeField(null=True, blank=True)
     frozen_at = models.DateTimeField(

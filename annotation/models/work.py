@@ -15,11 +15,21 @@ from django.utils.translation import gettext_lazy as _
 from annotation.models.projects import Project
 from annotation.models.texts import Prompt, ReviewState
 
+HAS_PROMPT = Q(prompt__isnull=False) | Q(open_slots=[])  # one whose prompt was withdrawn is open to nobody
+
 
 class ItemKind(models.TextChoices):
     INSTRUCTION = "instruction", _("write an instruction")
     DEMONSTRATION = "demonstration", _("write an answer")
     RANKING = "ranking", _("rank outputs")
+
+
+class Purpose(models.TextChoices):
+    """What a ranking set with a researcher's answer is for. It stands outside the numbered slots: everybody gets it."""
+
+    NONE = "", _("collecting")
+    QUALIFICATION = "qualification", _("qualification")
+    GOLD = "gold", _("gold")
 
 
 class Item(models.Model):
@@ -60,6 +70,15 @@ class Item(models.Model):
     language = models.CharField(_("language"), max_length=12, default="en")
     priority = models.SmallIntegerField(_("priority"), default=0)
     overlap = models.PositiveSmallIntegerField(_("annotators"), default=1)
+    purpose = models.CharField(_("purpose"), max_length=13, choices=Purpose, blank=True, default="", db_default="")
+    keyed_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="+",
+        help_text=_("Whose ranking is the answer that others are measured by."),
+    )
     open_slots = ArrayField(models.PositiveSmallIntegerField(), verbose_name=_("open slots"), default=list, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
 
@@ -78,14 +97,18 @@ class Item(models.Model):
                 name="item_open",
                 condition=~Q(open_slots=[]),
             ),
+            models.Index(name="item_aside", fields=["project", "purpose", "id"], condition=~Q(purpose="")),
         ]
         constraints: ClassVar[list[Any]] = [
             models.CheckConstraint(name="item_overlap_at_least_1", condition=Q(overlap__gte=1)),
             models.CheckConstraint(
+                name="item_with_a_purpose_has_no_slots", condition=Q(purpose="") | Q(kind="ranking", open_slots=[])
+            ),
+            models.CheckConstraint(
                 name="item_has_what_its_kind_needs",
                 condition=Q(kind="instruction", prompt=None, completions=[])
-                | Q(kind="demonstration", prompt__isnull=False, completions=[])
-                | Q(kind="ranking", prompt__isnull=False, completions__len__gte=2, completions__len__lte=9),
+                | Q(kind="demonstration", completions=[]) & HAS_PROMPT
+                | Q(kind="ranking", completions__len__gte=2, completions__len__lte=9) & HAS_PROMPT,
             ),
         ]
 
@@ -105,6 +128,7 @@ class AssignmentState(models.TextChoices):
     SUBMITTED = "submitted", _("done")
     SKIPPED = "skipped", _("skipped")
     EXPIRED = "expired", _("ran out")
+    WITHDRAWN = "withdrawn", _("taken back")
 
 
 class SkipReason(models.TextChoices):
@@ -134,13 +158,18 @@ class AssignmentQuerySet(models.QuerySet["Assignment"]):
 
 
 class Assignment(models.Model):
-    """One piece of work leased to one annotator. `shown` is the order in which the completions were displayed."""
+    """One piece of work leased to one annotator. `shown` is the order in which the completions were displayed.
+
+    Those outside the overlap have no slot: of sets with a purpose, and repeats, in which somebody gets a set that they
+    ranked already once more in another order.
+    """
 
     item = models.ForeignKey(Item, on_delete=models.CASCADE, related_name="assignments")
     annotator = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="assignments", db_index=False
     )
-    slot = models.PositiveSmallIntegerField()
+    slot = models.PositiveSmallIntegerField(null=True, blank=True)
+    repeat = models.PositiveSmallIntegerField(default=0, db_default=0)
     state = models.CharField(
         _("state"),
         max_length=9,
@@ -178,9 +207,10 @@ class Assignment(models.Model):
                 fields=["item", "slot"],
                 condition=Q(state__in=["leased", "submitted"]),
             ),
-            models.UniqueConstraint(name="assignment_once_per_annotator", fields=["annotator", "item"]),
+            models.UniqueConstraint(name="assignment_once_per_annotator", fields=["annotator", "item", "repeat"]),
             models.UniqueConstraint(name="assignment_client_key_once", fields=["client_key", "annotator"]),
             models.CheckConstraint(name="assignment_slot_from_1", condition=Q(slot__gte=1)),
+            models.CheckConstraint(name="assignment_repeat_has_no_slot", condition=Q(repeat=0) | Q(slot=None)),
         ]
         indexes: ClassVar[list[Any]] = [
             models.Index(name="assignment_lease", fields=["lease_expires_at"], condition=Q(state="leased")),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 from django.core.paginator import Paginator
@@ -14,7 +16,7 @@ from django.utils.translation import gettext_lazy
 
 from annotation.audit import Action
 from annotation.forms import KIND_LABELS
-from annotation.models import AuditEntry, Membership, PaidPer, Project, ReviewState, Role, User, WorkKind
+from annotation.models import AuditEntry, Invitation, Membership, PaidPer, Project, ReviewState, Role, User, WorkKind
 from annotation.views.decorators import SignedInRequest, project_page
 from annotation.views.review import without
 
@@ -27,18 +29,20 @@ SENTENCES = {
     Action.SETTINGS_CHANGED: gettext_lazy("%(changes)s"),
     Action.GUIDELINES_PUBLISHED: gettext_lazy("version %(version)s"),
     Action.TERMS_PUBLISHED: gettext_lazy("version %(version)s"),
-    Action.INVITED: gettext_lazy("“%(name)s”: %(max_uses)s to be %(roles)s, until %(expires)s"),
-    Action.INVITATION_REVOKED: gettext_lazy("“%(name)s”"),
-    Action.JOINED: gettext_lazy("%(person)s as %(roles)s, by “%(name)s”"),
+    Action.INVITED: gettext_lazy("“%(invitation)s”: %(max_uses)s to be %(roles)s, until %(expires)s"),
+    Action.INVITATION_REVOKED: gettext_lazy("“%(invitation)s”"),
+    Action.JOINED: gettext_lazy("%(person)s as %(roles)s, by “%(invitation)s”"),
     Action.MEMBER_CHANGED: gettext_lazy("%(person)s. %(changes)s"),
     Action.RATE_SET: gettext_lazy("%(person)s: %(amount)s %(currency)s %(per)s from %(since)s"),
-    Action.REVIEWED: gettext_lazy("%(kind)s: %(count)s %(state)s. %(reason)s"),
-    Action.REVIEW_UNDONE: gettext_lazy("%(kind)s: %(count)s %(state)s. %(reason)s"),
+    Action.REVIEWED: gettext_lazy("%(kind)s: %(count)s %(state)s."),
+    Action.REVIEW_UNDONE: gettext_lazy("%(kind)s: %(count)s %(state)s."),
     Action.MEMBER_ADDED: gettext_lazy("%(person)s as %(role)s"),
     Action.MEMBER_REMOVED: gettext_lazy("%(person)s as %(role)s"),
     Action.RELEASED: gettext_lazy("%(count)s pieces that people held"),
     Action.IMPORTED: gettext_lazy("%(kind)s from %(file)s: %(rows)s new, %(repeats)s known, %(bad)s bad"),
     Action.EXPORTED: gettext_lazy("%(kind)s as %(format)s"),
+    Action.WITHDRAWN: gettext_lazy("Of %(person)s: %(records)s"),
+    Action.ERASED: gettext_lazy("Of %(person)s: %(records)s"),
     Action.ADMINISTERED: gettext_lazy("%(model)s “%(name)s”: %(how)s. %(fields)s"),
 }
 
@@ -50,16 +54,16 @@ def log(request: SignedInRequest, project: Project) -> HttpResponse:
     if (action := request.GET.get("action")) in actions:
         entries = entries.filter(action=action)
     page = Paginator(entries, PER_PAGE).get_page(request.GET.get("page"))
-    people = names_of_people(page.object_list)
+    names = Names.of(page.object_list)
     context = {
         "project": project,
         "page": page,
         "entries": [
             {
                 "at": entry.at,
-                "who": people.get(entry.actor_id, _("somebody who is gone")) if entry.actor_id else _("the system"),
+                "who": names.person(entry.actor_id) if entry.actor_id else _("the system"),
                 "what": label(entry.action),
-                "details": details(entry, people),
+                "details": details(entry, names),
             }
             for entry in page.object_list
         ],
@@ -70,10 +74,29 @@ def log(request: SignedInRequest, project: Project) -> HttpResponse:
     return render(request, "annotation/audit.html", context)
 
 
-def names_of_people(entries: Any) -> dict[int | None, str]:
-    seen = {entry.actor_id for entry in entries} | {entry.details.get("person") for entry in entries}
-    ids = [each for each in seen if isinstance(each, int)]
-    return dict(User.objects.filter(pk__in=ids).values_list("pk", "username"))
+@dataclass
+class Names:
+    """What people and invitations are called now: the log itself holds their numbers alone."""
+
+    people: dict[int, str]
+    invitations: dict[int, str]
+
+    @classmethod
+    def of(cls, entries: Iterable[AuditEntry]) -> Names:
+        said = [entry.details for entry in entries]
+        people = {entry.actor_id for entry in entries if entry.actor_id}
+        people |= {details["person"] for details in said if "person" in details}
+        invitations = {details["invitation"] for details in said if "invitation" in details}
+        return cls(
+            dict(User.objects.filter(pk__in=people).values_list("pk", "username")),
+            dict(Invitation.objects.filter(pk__in=invitations).values_list("pk", "name")),
+        )
+
+    def person(self, number: int) -> str:
+        return self.people.get(number) or _("somebody who is gone")
+
+    def invitation(self, number: int) -> str:
+        return self.invitations.get(number) or str(number)
 
 
 def label(action: str) -> str:
@@ -81,7 +104,7 @@ def label(action: str) -> str:
     return capfirst(str(Action(action).label)) if action in Action.values else action
 
 
-def details(entry: AuditEntry, people: dict[int | None, str]) -> str:
+def details(entry: AuditEntry, names: Names) -> str:
     """An entry in words; the values as they are where there are none for it."""
     known: dict[str, Any] = {
         name: value if isinstance(value, str | int) else plain(value) for name, value in entry.details.items()
@@ -98,7 +121,9 @@ def details(entry: AuditEntry, people: dict[int | None, str]) -> str:
     if "changes" in known:
         known["changes"] = changes(entry.details["changes"])
     if "person" in known:
-        known["person"] = people.get(entry.details["person"], _("somebody who is gone"))
+        known["person"] = names.person(entry.details["person"])
+    if "invitation" in known:
+        known["invitation"] = names.invitation(entry.details["invitation"])
     try:
         return str(sentence % known)
     except KeyError:  # an entry by an older or newer version, with other details

@@ -6,12 +6,11 @@ from collections import defaultdict
 from typing import Any
 
 from django.contrib import messages
-from django.db.models import Q
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
 
-from annotation import membership, my_work
+from annotation import erasing, membership, my_work, screening
 from annotation.forms import LimitsForm, MemberForm, RateForm, RoleForm
 from annotation.models import Membership, Project, Role, User
 from annotation.refusals import Refused
@@ -26,15 +25,20 @@ def members(request: SignedInRequest, project: Project) -> HttpResponse:
     if form.is_valid():
         added(request, project, form.cleaned_data["username"], Role(form.cleaned_data["role"]))
         return redirect("members", project.slug)
-    context = {"project": project, "form": form, "people": people(project)}
+    context = {
+        "project": project,
+        "form": form,
+        "people": people(project),
+        "standings": screening.of_annotators(project),
+        "left": erasing.people_who_left(project),
+    }
     return render(request, "annotation/members.html", context)
 
 
 @project_page("GET", "POST", roles=(Role.ADMIN,))
 def member(request: SignedInRequest, project: Project, username: str) -> HttpResponse:
     """One person: their roles, what they are given as an annotator, and their pay. Also of those who have left."""
-    known = User.objects.filter(Q(memberships__project=project) | Q(pay_rates__project=project)).distinct()
-    person = get_object_or_404(known, username=username)
+    person = get_object_or_404(erasing.people(project), username=username)
     roles = list(project.memberships.filter(user=person).order_by("role"))
     annotator = next((each for each in roles if each.role == Role.ANNOTATOR), None)
     sent = {request.POST.get("form"): request.POST} if request.method == "POST" else {}

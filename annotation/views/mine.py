@@ -8,7 +8,7 @@ from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
 
-from annotation import appeals, my_work, terms
+from annotation import appeals, my_work, screening, terms
 from annotation.forms import AppealAnswerForm, AppealForm
 from annotation.models import Appeal, Assignment, Project, Role
 from annotation.refusals import Refused
@@ -30,6 +30,7 @@ def mine(request: SignedInRequest, project: Project) -> HttpResponse:
         "days": days,
         "is_paid": any(day.rate for day in days),
         "terms": project.current_terms(),
+        "standing": screening.standing(project, request.user),
     }
     return render(request, "annotation/mine.html", context)
 

@@ -21,8 +21,8 @@ def tokens(request: SignedInRequest) -> HttpResponse:
     secret = ""
     if form.is_valid():
         lifetime = timedelta(days=form.cleaned_data["days"])
-        _token, secret = ApiToken.issue(request.user, name=form.cleaned_data["name"], lifetime=lifetime)
-        audit.record(audit.Action.TOKEN_MADE, actor=request.user, name=form.cleaned_data["name"])
+        token, secret = ApiToken.issue(request.user, name=form.cleaned_data["name"], lifetime=lifetime)
+        audit.record(audit.Action.TOKEN_MADE, actor=request.user, token=token.pk)
         form = TokenForm()
     context = {"form": form, "secret": secret, "tokens": ApiToken.objects.filter(user=request.user)}
     response = render(request, "account/tokens.html", context)
@@ -33,7 +33,7 @@ def tokens(request: SignedInRequest) -> HttpResponse:
 @page("POST")
 def revoke(request: SignedInRequest, pk: int) -> HttpResponse:
     token = get_object_or_404(ApiToken, pk=pk, user=request.user)
+    audit.record(audit.Action.TOKEN_REVOKED, actor=request.user, token=token.pk)
     token.delete()
-    audit.record(audit.Action.TOKEN_REVOKED, actor=request.user, name=token.name)
     messages.success(request, _("The token “%s” no longer works.") % token.name)
     return redirect("tokens")

@@ -13,7 +13,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from annotation import assignment as leases
-from annotation import blinding, collection, editing, rendering, shortcuts, terms
+from annotation import blinding, collection, editing, empty_queue, rendering, screening, shortcuts, terms
 from annotation.drafts import version_of
 from annotation.forms import FORMS, AssignmentForm, DemonstrationForm, ImproveForm, InstructionForm, RankingForm, limit
 from annotation.models import Assignment, AssignmentState, ItemKind, Project, Ranking, Role, SkipReason
@@ -23,6 +23,7 @@ from annotation.views.waiting import held_by, waiting
 
 INVALID = 422
 FOUND_NOTHING = "nothing"
+ENDED = (AssignmentState.SUBMITTED, AssignmentState.SKIPPED, AssignmentState.WITHDRAWN)
 
 
 @project_page("GET", "POST", roles=(Role.ANNOTATOR,))
@@ -31,15 +32,19 @@ def work(request: SignedInRequest, project: Project) -> HttpResponse:
         asked = request.POST.getlist("kind")
         request.session[wanted_key(project)] = [kind for kind in asked if kind in ItemKind.values]
         return next_piece(request, project)
+    standing = screening.standing(project, request.user)
     pieces = waiting(progress(project))
+    if not pieces and standing is not None and standing.done < standing.wanted:
+        pieces = [(ItemKind.RANKING, standing.wanted - standing.done)]
     found_nothing = FOUND_NOTHING in request.GET or not pieces or project.archived_at is not None
     context = {
         "project": project,
         "held": held_by(request.user, project),
         "waiting": pieces,
-        "why_empty": leases.why_empty(project, request.user) if found_nothing else "",
+        "why_empty": empty_queue.why(project, request.user) if found_nothing else "",
         "guidelines": project.current_guidelines(),
         "membership": project.memberships.get(user=request.user, role=Role.ANNOTATOR),
+        "standing": standing,
         "has_harmful": project.items.filter(harmful=True).exclude(open_slots=[]).exists(),
     }
     return render(request, "annotation/work.html", context)
@@ -63,7 +68,7 @@ def submit(request: SignedInRequest, assignment: Assignment) -> HttpResponse:
         assignment.refresh_from_db(fields=["state"])
         form.add_error(None, str(refusal))
         return assignment_form(request, assignment, form, status=INVALID)
-    return led_on(request, next_piece(request, assignment.item.project), said=said_of(request, assignment))
+    return led_on(request, after(request, assignment), said=said_of(request, assignment))
 
 
 @assignment_page("GET", "POST")
@@ -111,7 +116,7 @@ def improve(request: SignedInRequest, assignment: Assignment) -> HttpResponse:
             form.add_error("text", str(refusal))
         else:
             messages.success(request, _("Saved as an answer, and as better than the output."))
-            return next_piece(request, assignment.item.project)
+            return after(request, assignment)
     context = {
         "assignment": assignment, "item": assignment.item, "project": assignment.item.project, "form": form,
         "best": best, "chosen": form["output"].value(),
@@ -125,7 +130,7 @@ def skip(request: SignedInRequest, assignment: Assignment) -> HttpResponse:
         return HttpResponseBadRequest(_("Say why you skip it: one of %s.") % ", ".join(SkipReason.values))
     leases.skip(assignment, reason=SkipReason(reason))
     messages.info(request, render_to_string("annotation/skipped.html", {"assignment": assignment}, request))
-    return next_piece(request, assignment.item.project)
+    return after(request, assignment)
 
 
 @assignment_page("POST")
@@ -195,7 +200,7 @@ def assignment_form(
         "version": version_of(form.left),
         "heartbeat_seconds": item.project.lease_minutes * 60 // 4,
     }
-    if assignment.state in (AssignmentState.SUBMITTED, AssignmentState.SKIPPED) and not is_edit:
+    if assignment.state in ENDED and not is_edit:
         return finished(request, assignment, context)
     if isinstance(form, RankingForm):
         context["outputs"] = outputs(assignment, form)
@@ -268,6 +273,13 @@ def said_of(request: SignedInRequest, assignment: Assignment) -> str:
     if assignment.item.kind != ItemKind.RANKING:
         return _("Saved.")
     return render_to_string("annotation/ranked.html", {"assignment": assignment}, request)
+
+
+def after(request: SignedInRequest, assignment: Assignment) -> HttpResponseRedirect:
+    """Where a piece leads that is handed in or skipped: to the next, or back to the sets that a researcher answers."""
+    if assignment.item.purpose and assignment.item.keyed_by_id == request.user.pk:
+        return redirect("screening", assignment.item.project.slug)
+    return next_piece(request, assignment.item.project)
 
 
 def next_piece(request: SignedInRequest, project: Project) -> HttpResponseRedirect:

@@ -10,6 +10,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from annotation import assignment as leases
+from annotation import empty_queue
 from annotation.models import Assignment, AssignmentState, Item, ItemKind, Membership, Project, SkipReason
 from tests.world import World, answer, make_person, make_project, make_prompt, make_ranking_item, rank, taken
 
@@ -122,7 +123,7 @@ def test_an_archived_project_gives_nothing(world: World) -> None:
     make_ranking_item(world.project)
     world.project.archived_at = timezone.now()
     assert leases.take(world.project, world.alice) is None
-    assert "archived" in leases.why_empty(world.project, world.alice)
+    assert "archived" in empty_queue.why(world.project, world.alice)
 
 
 def test_a_skipped_piece_goes_to_others_only(world: World) -> None:
@@ -243,23 +244,23 @@ class TestInstructions:
 
 class TestAnEmptyQueueSaysWhy:
     def test_everything_is_done(self, world: World) -> None:
-        assert "done for now" in leases.why_empty(world.project, world.alice)
+        assert "done for now" in empty_queue.why(world.project, world.alice)
 
     def test_others_are_at_it(self, world: World) -> None:
         make_ranking_item(world.project)
         taken(world.project, world.bob)
-        assert "in 15 minutes" in leases.why_empty(world.project, world.alice)
+        assert "in 15 minutes" in empty_queue.why(world.project, world.alice)
 
     def test_only_own_prompts_are_left(self, world: World) -> None:
         make_ranking_item(world.project, prompt=make_prompt(world.project, author=world.alice))
-        assert "your own" in leases.why_empty(world.project, world.alice)
+        assert "your own" in empty_queue.why(world.project, world.alice)
 
     def test_only_other_languages_are_left(self, world: World) -> None:
         make_ranking_item(world.project)
         Membership.objects.filter(user=world.alice).update(languages=["zh"])
-        assert "languages" in leases.why_empty(world.project, world.alice)
+        assert "languages" in empty_queue.why(world.project, world.alice)
 
     def test_all_that_is_left_was_done_or_skipped(self, world: World) -> None:
         make_ranking_item(world.project)
         leases.skip(taken(world.project, world.alice), reason=SkipReason.UNSAFE)
-        assert "done or skipped" in leases.why_empty(world.project, world.alice)
+        assert "done or skipped" in empty_queue.why(world.project, world.alice)

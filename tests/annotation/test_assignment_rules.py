@@ -24,7 +24,7 @@ from hypothesis.stateful import (
 )
 
 from annotation import assignment as leases
-from annotation import reviewing
+from annotation import empty_queue, reviewing
 from annotation.collection import Refused
 from annotation.models import (
     Assignment,
@@ -89,7 +89,7 @@ class Days(RuleBasedStateMachine):
             assert taken == held, "who holds a piece gets it back"
         elif not owed:
             assert taken is None
-            assert leases.why_empty(self.project, annotator)
+            assert empty_queue.why(self.project, annotator)
         else:
             assert taken is not None, f"{owed} is open to them"
             rivals = [

@@ -9,8 +9,8 @@ import pytest
 from django.db import DatabaseError, connection, transaction
 from django.test import Client
 
-from annotation import audit, importing
-from annotation.models import AuditEntry, Project, User
+from annotation import audit, importing, membership
+from annotation.models import AuditEntry, Project, Role, User
 from tests.annotation.pages.conftest import SignIn, sign_in
 from tests.world import World, make_token
 
@@ -68,6 +68,20 @@ def test_members_imports_exports_and_tokens_are_logged(world: World, sign_in: Si
     for said in ("charlie as annotator", "rivers.jsonl: 1 new, 0 known, 0 bad", "Instructions as csv"):
         assert said in page
     assert "nightly" not in page  # a person's tokens are no project's
+
+
+def test_the_log_shows_names_that_it_does_not_hold(world: World, sign_in: SignIn) -> None:
+    invitation, _secret = membership.invite(world.project, by=world.ada, name="For Charlie", roles=[Role.REVIEWER])
+    membership.join(invitation, world.charlie)
+    page = sign_in(world.ada).get(f"{PROJECT}audit/").content.decode()
+    assert "“For Charlie”: 1 to be reviewer" in page
+    assert "charlie as reviewer, by “For Charlie”" in page
+    assert "charlie" not in json.dumps([entry.details for entry in AuditEntry.objects.all()]).lower()
+    number = invitation.pk
+    world.charlie.delete()
+    invitation.delete()
+    page = sign_in(world.ada).get(f"{PROJECT}audit/").content.decode()
+    assert f"somebody who is gone as reviewer, by “{number}”" in page
 
 
 def test_settings_changed_in_the_administration_are_logged(world: World) -> None:

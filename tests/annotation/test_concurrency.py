@@ -16,7 +16,7 @@ from django.db import connection
 from django.utils import timezone
 
 from annotation import assignment as leases
-from annotation import managing, membership
+from annotation import managing, membership, withdrawing
 from annotation.collection import Refused
 from annotation.models import (
     Assignment,
@@ -116,6 +116,34 @@ def test_no_more_instructions_are_asked_for_than_wanted(project: Project, people
     project.instructions_wanted = 5
     taken = at_once(lambda person: leases.take(project, person), people)
     assert len([assignment for assignment in taken if assignment]) == 5
+
+
+def test_an_instruction_taken_back_while_fifteen_rank_its_outputs_leaves_nothing_of_it(
+    project: Project, people: list[User]
+) -> None:
+    prompt = make_prompt(project, author=people[0])
+    written = Item.objects.create(project=project, kind="instruction")
+    piece = Assignment.objects.create(item=written, annotator=people[0], slot=1, lease_expires_at=timezone.now())
+    Prompt.objects.filter(pk=prompt.pk).update(assignment=piece)
+    for _set in range(4):
+        make_ranking_item(project, prompt=prompt, overlap=PEOPLE)
+
+    def at_work(person: User) -> None:
+        if person == people[0]:
+            withdrawing.withdraw(piece)
+            return
+        while (taken := leases.take(project, person)) is not None:
+            try:
+                rank(taken)
+            except Refused:
+                return
+
+    at_once(at_work, people)
+    assert not Prompt.objects.exists()
+    assert not Ranking.objects.exists()
+    assert not Item.objects.exclude(open_slots=[]).exists()
+    assert not Assignment.objects.exclude(draft={}).exists()
+    assert not Assignment.objects.filter(state=AssignmentState.LEASED).exists()
 
 
 def test_equal_texts_of_sixteen_authors_share_one_split(project: Project, people: list[User]) -> None:

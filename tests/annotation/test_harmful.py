@@ -7,8 +7,9 @@ import json
 
 import pytest
 
+from annotation import empty_queue
 from annotation.adding import RankingSet, add_ranking_items
-from annotation.assignment import take, why_empty
+from annotation.assignment import take
 from annotation.importing import import_rows
 from annotation.models import Item, ItemKind, Membership, Prompt
 from tests.world import World, make_prompt, make_ranking_item, taken
@@ -29,7 +30,7 @@ def test_a_marked_set_goes_only_to_those_who_agreed(world: World) -> None:
 def test_nobody_else_gets_it_and_they_are_told_why(world: World) -> None:
     make_ranking_item(world.project, prompt=make_prompt(world.project, harmful=True))
     assert take(world.project, world.bob) is None
-    assert "agreed" in why_empty(world.project, world.bob)
+    assert "agreed" in empty_queue.why(world.project, world.bob)
     agree(world)
     assert taken(world.project, world.alice).item.harmful
 

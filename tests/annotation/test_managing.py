@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 
-from annotation import managing, membership
-from annotation.assignment import why_empty
+from annotation import empty_queue, managing, membership
 from annotation.collection import Refused
 from annotation.models import AuditEntry, Guidelines, Membership, PaidPer, Project, Role, Terms
 from tests.world import World, make_prompt, make_ranking_item, rank, taken
@@ -56,7 +55,7 @@ class TestAnArchivedProject:
         piece = taken(world.project, world.alice)
         managing.archive(world.project, by=world.ada)
         managing.archive(world.project, by=world.ada)  # a double click
-        assert "archived" in why_empty(world.project, world.bob)
+        assert "archived" in empty_queue.why(world.project, world.bob)
         with pytest.raises(AssertionError):
             taken(world.project, world.bob)
         assert rank(piece).pk

@@ -11,8 +11,8 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from annotation import membership, my_work
-from annotation.assignment import skip, take, why_empty
+from annotation import empty_queue, membership, my_work
+from annotation.assignment import skip, take
 from annotation.collection import Refused
 from annotation.models import (
     Assignment,
@@ -92,7 +92,7 @@ class TestADailyCap:
         for _piece in range(2):
             rank(taken(world.project, world.alice))
         assert take(world.project, world.alice) is None
-        assert "after midnight UTC" in why_empty(world.project, world.alice)
+        assert "after midnight UTC" in empty_queue.why(world.project, world.alice)
         assert taken(world.project, world.bob)
 
     def test_counts_the_piece_in_hand_and_gives_it_back_when_asked_again(

@@ -81,7 +81,15 @@ def test_a_round_goes_through_its_stages_and_its_outputs_reach_the_queue(lab: La
     assert round.policy.figures == round.figures == {"kl": 1.5}
     items = Item.objects.filter(kind="ranking")
     assert items.count() == TEST["prompts"]
-    counted = {"items": 8, "completions": 16, "empty": 8, "equal": 8, "spare": 8, "prompts_with_too_few": 0}
+    counted = {
+        "items": 8,
+        "completions": 16,
+        "empty": 8,
+        "equal": 8,
+        "spare": 8,
+        "prompts_with_too_few": 0,
+        "withdrawn": 0,
+    }
     assert round.runs.get(stage=Stage.SAMPLE).result["queued"] == counted
     for item in items:
         made = Completion.objects.filter(id__in=item.completions)

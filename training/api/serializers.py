@@ -13,7 +13,10 @@ from training.models import Dataset, Policy, RewardModel, Round, TrainingRun
 class DatasetSerializer(serializers.ModelSerializer[Dataset]):
     class Meta:
         model = Dataset
-        fields: ClassVar = ["id", "files", "counts", "left_out", "filters", "sha256", "code_version", "created_at"]
+        fields: ClassVar = [
+            "id", "files", "counts", "left_out", "filters", "sha256", "code_version", "withdrawn_rows", "withdrawn_at",
+            "erasures", "created_at",
+        ]  # fmt: skip
         read_only_fields = fields
 
 
@@ -28,7 +31,8 @@ class PolicySerializer(serializers.ModelSerializer[Policy]):
     class Meta:
         model = Policy
         fields: ClassVar = [
-            "id", "name", "family", "source", "parent", "run", "figures", "published_at", "created_at",
+            "id", "name", "family", "source", "parent", "run", "figures", "used_withdrawn_rows", "used_withdrawn_at",
+            "published_at", "created_at",
         ]  # fmt: skip
         read_only_fields = fields
 
@@ -43,7 +47,10 @@ class ImportSerializer(serializers.Serializer[Any]):
 class RewardModelSerializer(serializers.ModelSerializer[RewardModel]):
     class Meta:
         model = RewardModel
-        fields: ClassVar = ["id", "name", "family", "source", "parent", "run", "figures", "created_at"]
+        fields: ClassVar = [
+            "id", "name", "family", "source", "parent", "run", "figures", "used_withdrawn_rows", "used_withdrawn_at",
+            "created_at",
+        ]  # fmt: skip
         read_only_fields = fields
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -13,7 +14,9 @@ from annotation.models import Generator, Project
 
 
 class Dataset(models.Model):
-    """Frozen rows. `files` maps a file's name to {"sha256", "rows", "bytes"}; nothing of it ever changes."""
+    """Frozen rows. `files` maps a file's name to {"sha256", "rows", "bytes"}. Nothing of it ever changes, but that a
+    person's rows are erased from the files: `erasures` then names the files as they were before.
+    """
 
     project = models.ForeignKey(Project, on_delete=models.PROTECT, related_name="datasets")
     files = models.JSONField(_("files"), default=dict)
@@ -24,6 +27,13 @@ class Dataset(models.Model):
     code_version = models.CharField(_("code version"), max_length=64)
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="+")
     created_at = models.DateTimeField(auto_now_add=True)
+    withdrawn_rows = models.PositiveIntegerField(
+        _("withdrawn rows"), default=0, help_text=_("Rows in the files whose authors have taken them back since.")
+    )
+    withdrawn_at = models.DateTimeField(_("last withdrawal"), null=True, blank=True)
+    erasures = models.JSONField(
+        _("erasures"), default=list, blank=True, help_text=_("When, how many rows, and the hashes until then.")
+    )
 
     class Meta:
         ordering: ClassVar = ["-id"]
@@ -36,6 +46,16 @@ class Dataset(models.Model):
     @property
     def folder(self) -> Path:
         return Path(settings.DATA) / "datasets" / str(self.pk)
+
+    @property
+    def erased_rows(self) -> int:
+        return sum(erasure["rows"] for erasure in self.erasures)
+
+    def as_of(self, when: datetime) -> dict[str, Any]:
+        """The hashes that held then, as {"sha256", "files"}, and as "rows" how many of its rows are erased since."""
+        later = [each for each in self.erasures if datetime.fromisoformat(each["at"]) > when]
+        files, sha256 = (later[0]["files"], later[0]["sha256"]) if later else (self.files, self.sha256)
+        return {"sha256": sha256, "files": files, "rows": sum(each["rows"] for each in later)}
 
 
 class Family(models.TextChoices):
@@ -56,6 +76,12 @@ class Model(models.Model):
     path = models.CharField(_("folder"), max_length=500, blank=True, help_text=_("Empty: `source` is a hub name."))
     figures = models.JSONField(_("figures"), default=dict)
     created_at = models.DateTimeField(auto_now_add=True)
+    used_withdrawn_rows = models.PositiveIntegerField(
+        _("withdrawn rows"),
+        default=0,
+        help_text=_("Rows that it, or a model it was made of, learnt from and whose authors have taken them back."),
+    )
+    used_withdrawn_at = models.DateTimeField(_("last withdrawal"), null=True, blank=True)
 
     class Meta:
         abstract = True

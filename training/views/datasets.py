@@ -31,6 +31,8 @@ REASONS = (
     gettext_noop("rejected by review"),
     gettext_noop("same text in a held-out split"),
     gettext_noop("of prompts kept for PPO"),
+    gettext_noop("by people who have not qualified"),
+    gettext_noop("qualification, gold and repeats"),
     gettext_noop("repeats"),
     gettext_noop("all outputs tied"),
 )

@@ -20,6 +20,8 @@ MAY_OPEN = {
     f"{PROJECT}work/": {"alice", "bob"},
     f"{PROJECT}mine/": {"alice", "bob"},
     f"{PROJECT}mine/timesheet.csv": {"alice", "bob"},
+    f"{PROJECT}mine/leave/": {"alice", "bob"},
+    f"{PROJECT}screening/": {"rosa", "ada"},
     f"{PROJECT}terms/": {"alice", "bob"},
     f"{PROJECT}appeals/": {"rita", "ada"},
     f"{PROJECT}export/": {"rosa", "ada"},

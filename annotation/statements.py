@@ -1,0 +1,176 @@
+"""The SQL by which pieces of work are taken, given back and asked for again (annotation.assignment)."""
+
+from __future__ import annotations
+
+from annotation import daily_cap
+
+# One statement. `held` gives back what the person has in work, but for the piece they are at (`after`). Else comes what
+# is outside the slots (`aside`): the few sets that a researcher has answered for the purposes asked for. Else `fronts`
+# looks at the first open piece of each kind and language, the possibly harmful apart and only for those who agreed, and
+# `candidate` locks one piece, stepping over those that others are locking at this moment. The slot is read from the
+# locked row, so it is current even where somebody took another slot of it a moment ago. That the person has not done a
+# piece is asked of one index entry a piece: a join might read all that they ever did.
+TAKE = """
+with held as (
+    update annotation_assignment set lease_expires_at = now() + %(lease)s
+    where state = 'leased' and id = (
+        select assignment.id from annotation_assignment assignment
+        join annotation_item item on item.id = assignment.item_id
+        where assignment.annotator_id = %(annotator)s and assignment.state = 'leased'
+            and item.project_id = %(project)s and item.kind = any(%(kinds)s)
+            and assignment.id is distinct from %(after)s
+        order by assignment.id limit 1)
+    returning *
+), aside as (
+    select item.id, item.completions from annotation_item item
+    where item.project_id = %(project)s and item.purpose <> '' and item.purpose = any(%(purposes)s)
+        and item.kind = any(%(kinds)s) and not exists (select from held)
+        and item.language = any(coalesce((select nullif(languages, '{}') from annotation_membership
+            where project_id = %(project)s and user_id = %(annotator)s and role = 'annotator')::text[], %(languages)s))
+        and (not item.harmful or exists (select from annotation_membership
+            where project_id = %(project)s and user_id = %(annotator)s and role = 'annotator' and sees_harmful))
+        and item.author_id is distinct from %(annotator)s and item.keyed_by_id <> %(annotator)s
+        and exists (select from annotation_assignment answer where answer.annotator_id = item.keyed_by_id
+            and answer.item_id = item.id and answer.state = 'submitted')
+        and (select mine.id from annotation_assignment mine where mine.annotator_id = %(annotator)s
+            and mine.item_id = item.id and mine.repeat = 0 and mine.state <> 'expired') is null
+        and not {cap reached}
+    order by item.purpose desc, item.id limit 1
+), fronts as (
+    select wanted.kind, spoken.language, may.harmful
+    from unnest(%(kinds)s::text[]) wanted(kind)
+    cross join unnest(coalesce(
+        (select nullif(languages, '{}') from annotation_membership
+            where project_id = %(project)s and user_id = %(annotator)s and role = 'annotator')::text[],
+        %(languages)s::text[])) spoken(language)
+    cross join unnest(array(select false union all select true from annotation_membership
+        where project_id = %(project)s and user_id = %(annotator)s and role = 'annotator' and sees_harmful))
+        may(harmful)
+    cross join lateral (
+        select item.id, item.priority from annotation_item item
+        where item.project_id = %(project)s and item.kind = wanted.kind and item.language = spoken.language
+            and item.harmful = may.harmful and not item.open_slots = '{}'
+        order by item.priority desc, item.id limit 1) first
+    where not exists (select from held) and not {cap reached}
+    order by first.priority desc, first.id
+), candidate as (
+    select piece.id, piece.slot, piece.completions
+    from fronts cross join lateral (
+        select item.id, item.open_slots[1] as slot, item.completions from annotation_item item
+        where item.project_id = %(project)s and item.kind = fronts.kind and item.language = fronts.language
+            and item.harmful = fronts.harmful and not item.open_slots = '{}'
+            and item.author_id is distinct from %(annotator)s
+            and (select mine.id from annotation_assignment mine
+                where mine.annotator_id = %(annotator)s and mine.item_id = item.id
+                    and mine.repeat = 0 and mine.state <> 'expired') is null
+        order by item.priority desc, item.id limit 1
+        for update skip locked) piece
+    where not exists (select from aside)
+    limit 1
+), taken as (
+    update annotation_item item set open_slots = array_remove(item.open_slots, candidate.slot)
+    from candidate where item.id = candidate.id
+    returning item.id, candidate.slot, candidate.completions
+), chosen as (
+    select id, slot, completions from taken union all select id, null, completions from aside
+), resumed as (
+    update annotation_assignment assignment
+    set state = 'leased', slot = chosen.slot, leased_at = now(), lease_expires_at = now() + %(lease)s
+    from chosen
+    where assignment.item_id = chosen.id and assignment.annotator_id = %(annotator)s and assignment.state = 'expired'
+        and assignment.repeat = 0
+    returning assignment.*
+), leased as (
+    insert into annotation_assignment (item_id, annotator_id, slot, shown, guidelines_id, lease_expires_at)
+    select chosen.id, %(annotator)s, chosen.slot,
+        array(select id from unnest(chosen.completions) id order by random()),
+        (select id from annotation_guidelines where project_id = %(project)s order by version desc limit 1),
+        now() + %(lease)s
+    from chosen where not exists (select from resumed)
+    returning *
+)
+select id from held union all select id from resumed union all select id from leased
+""".replace("{cap reached}", daily_cap.REACHED)
+
+# The same, but waiting for pieces that others are locking: they may leave slots of them free.
+TAKE_PATIENTLY = TAKE.replace("for update skip locked", "for update")
+
+# Instruction pieces are made for the person who asks. Callers hold the project's advisory lock, so that pieces in work
+# and prompts together do not pass the number wanted.
+MAKE_INSTRUCTION = """
+with piece as (
+    insert into annotation_item (project_id, kind, completions, language, priority, overlap, open_slots, created_at)
+    select %(project)s, 'instruction', '{}', %(language)s, 0, 1, '{}', now()
+    where %(wanted)s > (
+        select count(*) from (select from annotation_prompt where project_id = %(project)s limit %(wanted)s) prompts
+    ) + (
+        select count(*) from annotation_assignment assignment
+        join annotation_item item on item.id = assignment.item_id
+        where assignment.state = 'leased' and assignment.lease_expires_at > now()
+            and item.project_id = %(project)s and item.kind = 'instruction')
+    returning id
+)
+insert into annotation_assignment (item_id, annotator_id, slot, shown, guidelines_id, lease_expires_at)
+select piece.id, %(annotator)s, 1, '{}',
+    (select id from annotation_guidelines where project_id = %(project)s order by version desc limit 1),
+    now() + %(lease)s
+from piece returning id
+"""
+
+SKIP = """
+with freed as (
+    update annotation_assignment set state = 'skipped', skip_reason = %(reason)s, finished_at = now()
+    where id = %(assignment)s and state = 'leased' returning item_id, slot
+)
+update annotation_item item set open_slots = item.open_slots || freed.slot
+from freed where item.id = freed.item_id and item.kind <> 'instruction' and freed.slot is not null
+"""
+
+# One sweep at a time: two at once could wait for each other's items. Leases that somebody is just submitting are left.
+RELEASE = """
+with expired as (
+    select id from annotation_assignment
+    where state = 'leased' and lease_expires_at <= now() and pg_try_advisory_xact_lock(%(sweep)s)
+    for update skip locked
+), freed as (
+    update annotation_assignment assignment set state = 'expired'
+    from expired where assignment.id = expired.id returning assignment.id, item_id, slot
+), reopened as (
+    update annotation_item item set open_slots = item.open_slots || freed.slots
+    from (select item_id, array_agg(slot) as slots from freed where slot is not null group by item_id) freed
+    where item.id = freed.item_id and item.kind <> 'instruction'
+)
+select id from freed
+"""
+
+# The same for leases that somebody names.
+RELEASE_NAMED = RELEASE.replace(
+    "lease_expires_at <= now() and pg_try_advisory_xact_lock(%(sweep)s)",
+    "id = any(%(assignments)s) and item_id in (select id from annotation_item where project_id = %(project)s)",
+)
+
+REGAIN = """
+with free as (
+    select id, open_slots[1] as slot from annotation_item where id = %(item)s and not open_slots = '{}' for update
+)
+update annotation_item item set open_slots = array_remove(item.open_slots, free.slot)
+from free where item.id = free.id returning free.slot
+"""
+
+# An answer that was rejected keeps its slot, and the item gets one more: others are asked for what it should have been.
+# Pieces without a slot have no place that somebody else could take.
+REPLACE = """
+update annotation_item item set overlap = overlap + rejected.answers,
+    open_slots = open_slots || array(select generate_series(overlap + 1, overlap + rejected.answers))::smallint[]
+from (select item_id, count(*)::int as answers from annotation_assignment
+    where id = any(%(assignments)s) and slot is not null group by item_id) rejected
+where item.id = rejected.item_id and item.prompt_id is not null
+"""
+
+# The slot is closed again where nobody has taken it.
+KEEP = """
+update annotation_item item set overlap = overlap - 1, open_slots = array_remove(open_slots, overlap)
+from annotation_assignment assignment
+where assignment.id = %(assignment)s and assignment.slot is not null and item.id = assignment.item_id
+    and overlap > 1 and overlap = any(open_slots)
+"""

@@ -1,0 +1,193 @@
+"""What follows here when people take their work back: datasets and models say so, and erased rows leave the files."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import QuerySet
+from django.dispatch import receiver
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from annotation.models import Project, Withdrawal
+from annotation.refusals import Refused
+from annotation.signals import data_withdrawn
+from training import commands, registry
+from training.datasets import counts_of, hash_of, write_rows
+from training.lineage import sha256_of, write_lineage
+from training.models import Dataset, Policy, RewardModel, RunState, TrainingRun
+
+Ids = Mapping[str, Collection[int]]  # the kinds of a Withdrawal → the records that are gone
+
+ID = re.compile(rb'\{"id": (\d+)[,}]')
+KINDS = {  # what the rows of a dataset's files are made of
+    "instructions.jsonl": "prompts",
+    "demonstrations.jsonl": "demonstrations",
+    "demonstrations_held_out.jsonl": "demonstrations",
+    "rankings.jsonl": "rankings",
+    "rankings_held_out.jsonl": "rankings",
+    "prompts.jsonl": "prompts",
+    "prompts_held_out.jsonl": "prompts",
+}
+
+
+@receiver(data_withdrawn)
+def follow(withdrawal: Withdrawal, **_signal: Any) -> None:
+    project = withdrawal.project
+    if withdrawal.erased:
+        if TrainingRun.objects.active().filter(project=project).exists():
+            raise Refused(
+                _("A training run of this project is at work and may hold this data. Wait until it has ended, or "
+                  "cancel it; then erase.")
+            )  # fmt: skip
+        erased = _together([withdrawal])
+        touched = {dataset.pk for dataset in project.datasets.all() if erase_rows(dataset, erased)}
+        for run in project.runs.all():
+            _erase_from_run(run, erased, learnt_from_it=run.dataset_id in touched)
+    gone = _together(Withdrawal.objects.filter(project=project))
+    for dataset in project.datasets.all():
+        rows = count_rows(dataset, gone)
+        if rows > dataset.withdrawn_rows:
+            dataset.withdrawn_at = timezone.now()
+        dataset.withdrawn_rows = rows
+        dataset.save(update_fields=["withdrawn_rows", "withdrawn_at"])
+    mark_models(project)
+
+
+def mark_models(project: Project) -> None:
+    """Have every model say how many withdrawn rows it learnt from, itself or through the models it was made of."""
+    made: list[Policy | RewardModel] = [*_of(Policy, project), *_of(RewardModel, project)]
+    used: dict[Policy | RewardModel, dict[int, int]] = {}
+    for model in sorted(made, key=lambda each: each.created_at):  # whatever a model is made of is older
+        used[model] = _rows_of_run(model.run)
+        for older in _made_of(model):
+            for dataset, rows in used.get(older, {}).items():
+                used[model][dataset] = max(rows, used[model].get(dataset, 0))
+        total = sum(used[model].values())
+        if total != model.used_withdrawn_rows:
+            model.used_withdrawn_rows, model.used_withdrawn_at = total, timezone.now()
+            model.save(update_fields=["used_withdrawn_rows", "used_withdrawn_at"])
+            if model.run is not None and model.folder.is_dir():
+                write_lineage(model.folder, registry.lineage(model.run) | {"rows_withdrawn_since": total})
+
+
+def count_rows(dataset: Dataset, ids: Ids) -> int:
+    """How many rows of the files, as they will stand, were made of these records."""
+    return sum(
+        _id(line) in ids[kind]
+        for name, kind in KINDS.items()
+        if name in dataset.files and ids[kind]
+        for line in _lines(_newest(dataset, name))
+    )
+
+
+def erase_rows(dataset: Dataset, ids: Ids) -> int:
+    """Take the rows made of these records out of the files; how many. The dataset has new hashes and names the old."""
+    files, rows = dict(dataset.files), 0
+    for name in files.keys() & KINDS.keys():
+        path, gone = dataset.folder / name, ids[KINDS[name]]
+        if any(_id(line) in gone for line in _lines(path)):
+            kept = (json.loads(line) for line in _lines(path) if _id(line) not in gone)
+            files[name] = _written(path, kept)
+            rows += dataset.files[name]["rows"] - files[name]["rows"]
+    if rows:
+        before = {"at": timezone.now().isoformat(), "rows": rows, "sha256": dataset.sha256, "files": dataset.files}
+        dataset.erasures = [*dataset.erasures, before]
+        dataset.files, dataset.counts, dataset.sha256 = files, counts_of(files), hash_of(files)
+        dataset.save(update_fields=["erasures", "files", "counts", "sha256"])
+        transaction.on_commit(finish_erasures)
+    return rows
+
+
+def finish_erasures() -> None:
+    """Put files that an erasure has written in the place of the old ones. The database says which are to be.
+
+    Called once an erasure is committed, and by the sweep, should the process have died just then.
+    """
+    for draft in (Path(settings.DATA) / "datasets").glob("*/.*.part"):
+        name = draft.name[1:].removesuffix(".part")
+        files = Dataset.objects.filter(pk=draft.parent.name).values_list("files", flat=True).first() or {}
+        if files.get(name, {}).get("sha256") == sha256_of(draft):
+            draft.replace(draft.parent / name)
+
+
+def _erase_from_run(run: TrainingRun, ids: Ids, *, learnt_from_it: bool) -> None:
+    """What lies beside a run: the prompts chosen for it, what was sampled to them, checkpoints with rows in them."""
+    asked = run.inputs.get("prompts", [])
+    kept = [row for row in asked if row.get("id") not in ids["prompts"]]
+    if len(kept) < len(asked):
+        run.inputs = {**run.inputs, "prompts": kept}
+        run.save(update_fields=["inputs"])
+    if len(kept) == len(asked) and not learnt_from_it:
+        return
+    for path in (run.folder / commands.INPUTS / "prompts.jsonl", run.folder / "samples.jsonl"):
+        if path.is_file():
+            _written(path, (row for line in _lines(path) if (row := json.loads(line)).get("id") not in ids["prompts"]))
+            _draft(path).replace(path)
+    unnumbered = ["fixed_samples.jsonl", "samples.partial.jsonl"]
+    if run.state != RunState.SUCCEEDED:  # should it be tried again, it begins anew, with what is left
+        unnumbered += ["inputs.json", "metrics.jsonl"]
+    for name in unnumbered:
+        (run.output / name).unlink(missing_ok=True)
+    shutil.rmtree(run.output / "checkpoints", ignore_errors=True)
+
+
+def _rows_of_run(run: TrainingRun | None) -> dict[int, int]:
+    """Dataset → withdrawn rows that the run learnt from: those still in the files, and those erased since it began."""
+    if run is None or run.dataset is None:
+        return {}
+    rows = run.dataset.withdrawn_rows + run.dataset.as_of(run.started_at or run.created_at)["rows"]
+    return {run.dataset.pk: rows} if rows else {}
+
+
+def _made_of(model: Policy | RewardModel) -> list[Policy | RewardModel]:
+    run = model.run
+    older = [model.parent, *((run.base, run.reference, run.judge) if run else ())]
+    return [each for each in older if each is not None]
+
+
+def _of(kind: Any, project: Project) -> QuerySet[Any]:
+    rows: QuerySet[Any] = kind._default_manager.filter(project=project).select_related(
+        "parent", "run__dataset", "run__base", "run__reference", "run__judge"
+    )
+    return rows
+
+
+def _together(withdrawals: Any) -> dict[str, set[int]]:
+    return {kind: {pk for each in withdrawals for pk in getattr(each, kind)} for kind in Withdrawal.KINDS}
+
+
+def _written(path: Path, rows: Iterator[Any]) -> dict[str, Any]:
+    """The draft of a file; one that an erasure left unfinished makes way."""
+    _draft(path).unlink(missing_ok=True)
+    return write_rows(_draft(path), rows)
+
+
+def _draft(path: Path) -> Path:
+    return path.with_name(f".{path.name}.part")
+
+
+def _newest(dataset: Dataset, name: str) -> Path:
+    """The file that the row tells of: not yet in its place while the erasure that wrote it goes on."""
+    path = dataset.folder / name
+    draft = _draft(path)
+    return draft if draft.is_file() and sha256_of(draft) == dataset.files[name]["sha256"] else path
+
+
+def _id(line: bytes) -> int | None:
+    """The record that a dataset's row was made of. It stands first, so that long files are looked through quickly."""
+    found = ID.match(line)
+    return int(found[1]) if found else None
+
+
+def _lines(path: Path) -> Iterator[bytes]:
+    if path.is_file():
+        with path.open("rb") as file:
+            yield from file
