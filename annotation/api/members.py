@@ -16,9 +16,10 @@ from rest_framework import generics, serializers, status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from annotation import access, membership, my_work
+from annotation import access, erasing, membership, my_work
 from annotation.api.base import Endpoint, checked
 from annotation.api.data import AnyMediaType
+from annotation.api.serializers import WithdrawnSerializer
 from annotation.models import Invitation, Membership, PaidPer, PayRate, Project, Role, User
 from annotation.refusals import Refused
 
@@ -123,6 +124,15 @@ class MemberDetail(Endpoint):
     def member(self, slug: str, pk: int) -> Membership:
         project = access.project_for(self.user, slug, Role.ADMIN)
         return get_object_or_404(project.memberships.select_related("user", "project"), pk=pk)
+
+
+class Erase(Endpoint):
+    @extend_schema(request=None, responses=WithdrawnSerializer)
+    def post(self, request: Request, slug: str, username: str) -> Response:
+        """Erase a person from the project, in the files of its datasets too. There is no way back."""
+        project = access.project_for(self.user, slug, Role.ADMIN)
+        person = get_object_or_404(erasing.people(project), username=username)
+        return Response(erasing.erase(project, person, by=self.user).counts())
 
 
 class RateList(Endpoint, generics.ListAPIView[PayRate]):

@@ -94,6 +94,15 @@ class OutputSerializer(serializers.Serializer[Any]):
     text = serializers.CharField(trim_whitespace=False)
 
 
+class WithdrawnSerializer(serializers.Serializer[Any]):
+    """How many records are gone."""
+
+    prompts = serializers.IntegerField()
+    demonstrations = serializers.IntegerField()
+    rankings = serializers.IntegerField()
+    completions = serializers.IntegerField()
+
+
 class AssignmentSerializer(serializers.Serializer[Any]):
     id = serializers.IntegerField(source="pk")
     kind = serializers.ChoiceField(choices=ItemKind.choices, source="item.kind")

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from annotation.api import data, members, projects, review, tokens, work
+from annotation.api import data, members, projects, review, screening, tokens, work
 
 urlpatterns = [
     path("projects/", projects.ProjectList.as_view(), name="api-projects"),
@@ -15,6 +15,7 @@ urlpatterns = [
     path("projects/<slug:slug>/members/", members.MemberList.as_view(), name="api-members"),
     path("projects/<slug:slug>/members/<int:pk>/", members.MemberDetail.as_view(), name="api-member"),
     path("projects/<slug:slug>/members/<str:username>/rates/", members.RateList.as_view(), name="api-rates"),
+    path("projects/<slug:slug>/members/<str:username>/erase/", members.Erase.as_view(), name="api-erase"),
     path("projects/<slug:slug>/timesheets.csv", members.Timesheets.as_view(), name="api-timesheets"),
     path("projects/<slug:slug>/invitations/", members.InvitationList.as_view(), name="api-invitations"),
     path("projects/<slug:slug>/invitations/<int:pk>/", members.InvitationDetail.as_view(), name="api-invitation"),
@@ -22,6 +23,7 @@ urlpatterns = [
     path("projects/<slug:slug>/leases/", projects.Leases.as_view(), name="api-leases"),
     path("projects/<slug:slug>/leases/release/", projects.Release.as_view(), name="api-leases-release"),
     path("projects/<slug:slug>/queue/take/", work.Take.as_view(), name="api-take"),
+    path("projects/<slug:slug>/leave/", work.Leave.as_view(), name="api-leave"),
     path("projects/<slug:slug>/terms/", work.Terms.as_view(), name="api-terms"),
     path("projects/<slug:slug>/point-out/", work.PointOut.as_view(), name="api-point-out"),
     path("projects/<slug:slug>/held/", data.Held.as_view(), name="api-held"),
@@ -33,6 +35,16 @@ urlpatterns = [
     path("invitations/join/", members.Join.as_view(), name="api-join"),
     path("projects/<slug:slug>/review/<str:kind>/", review.ReviewQueue.as_view(), name="api-review"),
     path("projects/<slug:slug>/review/<uuid:batch>/undo/", review.UndoReview.as_view(), name="api-review-undo"),
+    path("projects/<slug:slug>/screening/", screening.Screening.as_view(), name="api-screening"),
+    path("projects/<slug:slug>/screening/candidates/", screening.ScreeningCandidates.as_view(), name="api-candidates"),
+    path("projects/<slug:slug>/screening/standings/", screening.Standings.as_view(), name="api-standings"),
+    path("projects/<slug:slug>/screening/sets/", screening.ScreeningSets.as_view(), name="api-screening-sets"),
+    path("projects/<slug:slug>/screening/sets/<int:pk>/", screening.ScreeningSet.as_view(), name="api-screening-set"),
+    path(
+        "projects/<slug:slug>/screening/sets/<int:pk>/answer/",
+        screening.AnswerScreeningSet.as_view(),
+        name="api-screening-answer",
+    ),
     path("assignments/<int:pk>/", work.AssignmentDetail.as_view(), name="api-assignment"),
     path("assignments/<int:pk>/submit/", work.Submit.as_view(), name="api-submit"),
     path("assignments/<int:pk>/edit/", work.Edit.as_view(), name="api-edit"),

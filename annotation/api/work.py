@@ -50,7 +50,7 @@ class AssignmentDetail(Endpoint):
     @extend_schema(responses=serializers.AssignmentSerializer)
     def get(self, request: Request, pk: int) -> Response:
         """A piece of work of yours."""
-        return Response(_shown(access.assignment_for(self.user, pk)))
+        return Response(shown(access.assignment_for(self.user, pk)))
 
 
 class Submit(Endpoint):
@@ -134,6 +134,14 @@ class Withdraw(Endpoint):
         return _lease(assignment)
 
 
+class Leave(Endpoint):
+    @extend_schema(request=None, responses=serializers.WithdrawnSerializer)
+    def post(self, request: Request, slug: str) -> Response:
+        """Leave the project as an annotator, and take all that you wrote and ranked there along. It is removed."""
+        project = access.project_for(self.user, slug, Role.ANNOTATOR)
+        return Response(withdrawing.leave(project, self.user).counts())
+
+
 class UndoSkip(Endpoint):
     @extend_schema(request=None, responses=serializers.LeaseSerializer)
     def post(self, request: Request, pk: int) -> Response:
@@ -197,10 +205,10 @@ def _next(project: Project, user: User, kinds: Sequence[str] | None) -> dict[str
     if terms.due(project, user):
         return None
     assignment = leases.take(project, user, kinds=[ItemKind(kind) for kind in kinds] if kinds else None)
-    return None if assignment is None else _shown(assignment)
+    return None if assignment is None else shown(assignment)
 
 
-def _shown(assignment: Assignment) -> dict[str, Any]:
+def shown(assignment: Assignment) -> dict[str, Any]:
     assignment.completions = blinding.outputs(assignment) if assignment.shown else []  # type: ignore[attr-defined]
     content: dict[str, Any] = serializers.AssignmentSerializer(assignment).data
     return content
