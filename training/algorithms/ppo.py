@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from torch import Tensor
 from training.algorithms import data, language_model, losses, model_card, sampling
 from training.algorithms.checkpoints import State
 from training.algorithms.data import Row
+from training.algorithms.episodes import Episodes
 from training.algorithms.errors import InputError
 from training.algorithms.hyperparameters import PPO, Sample
 from training.algorithms.loop import train
@@ -34,36 +34,6 @@ from training.algorithms.networks import (
 from training.algorithms.optimisation import Optimiser, arithmetic
 from training.algorithms.reward_model import rewards_of
 from training.algorithms.run_folder import Metrics, Run
-
-
-@dataclass
-class Episodes:
-    """What an iteration learns from: B episodes, tensors (B, R) with zeros after a row's last token."""
-
-    rows: list[Row]
-    logprobs: Tensor
-    values: Tensor
-    advantages: Tensor
-    returns: Tensor
-
-    def pack(self) -> dict[str, Tensor]:
-        """As tensors, for a checkpoint."""
-        return {
-            "tokens": torch.tensor([token for row in self.rows for token in (*row.prompt, *row.completion)]),
-            "sizes": torch.tensor([[len(row.prompt), len(row.completion)] for row in self.rows]),
-            "logprobs": self.logprobs,
-            "values": self.values,
-            "advantages": self.advantages,
-            "returns": self.returns,
-        }
-
-    @classmethod
-    def unpack(cls, packed: dict[str, Tensor]) -> Episodes:
-        tokens, rows, at = packed["tokens"].tolist(), [], 0
-        for prompt, completion in packed["sizes"].tolist():
-            rows.append(Row(tokens[at : at + prompt], tokens[at + prompt : at + prompt + completion]))
-            at += prompt + completion
-        return cls(rows, *(packed[name] for name in ("logprobs", "values", "advantages", "returns")))
 
 
 class Trainer:
