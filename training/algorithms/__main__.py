@@ -51,6 +51,7 @@ INPUTS: dict[str, tuple[str, dict[str, str]]] = {
         "reference?": "what the KL is measured to; the policy as it begins where left out",
         "pretraining?": 'JSON lines of {"text"} or {"messages"}: PPO-ptx',
         "held-out?": "prompts to measure KL and reward on",
+        "judge?": "a reward model trained apart, which tells if the rise of the reward is real",
     }),
     "sample": ("completions", {
         "policy": "model folder or hub name",
