@@ -101,8 +101,8 @@ class Trainer:
             "tokens": mask.sum(),
         }
         if self.judge:
-            judged = rewards_of(self.judge, rows, settings=self.settings)
-            metrics["objective/judge"] = torch.tensor(judged).mean()
+            verdicts = rewards_of(self.judge, rows, settings=self.settings)
+            metrics["objective/judge"] = torch.tensor(verdicts).mean()
         episodes = Episodes(rows, logprobs, values, losses.masked_whiten(advantages, mask), returns)
         return episodes, {name: float(value) for name, value in metrics.items()}
 
