@@ -21,6 +21,7 @@ from transformers import LlamaForCausalLM as Llama
 
 EPISODES, MINIBATCH, NEW_TOKENS, ITERATIONS = 32, 8, 64, 5
 SHORTEST, LONGEST = 32, 96  # tokens of a prompt
+PHASES = ("generation", "scoring", "update")
 WORDS = [f"w{i}" for i in range(2000)]
 
 
@@ -29,16 +30,17 @@ class Phases:
 
     def __init__(self) -> None:
         self.iterations: list[dict[str, float]] = []
-        self.name, self.since = "", 0.0
+        self.name, self.since, self.used = "", 0.0, 0.0
 
     def enter(self, name: str) -> None:
-        now = time.perf_counter()
+        now, used = time.perf_counter(), time.process_time()
         if self.name:
             spent = self.iterations[-1]
             spent[self.name] = spent.get(self.name, 0.0) + now - self.since
+            spent["cpu"] = spent.get("cpu", 0.0) + used - self.used
         if name == "generation":
             self.iterations.append({})
-        self.name, self.since = name, now
+        self.name, self.since, self.used = name, now, used
 
     def around(self, function: Callable[..., Any], *, before: str = "", after: str = "") -> Callable[..., Any]:
         """The function, which enters a phase as it is called and another as it returns."""
@@ -56,15 +58,19 @@ class Phases:
     def report(self) -> dict[str, float]:
         self.enter("")
         counted = self.iterations[1:]
-        whole = [sum(each.values()) for each in counted]
+        whole = [sum(each[name] for name in PHASES) for each in counted]
         shares = {
             f"{name}_share": median(each[name] / total for each, total in zip(counted, whole, strict=True))
-            for name in ("generation", "scoring", "update")
+            for name in PHASES
         }
-        return {"episodes_per_second": EPISODES / median(whole), "seconds": median(whole), **shares}
+        return {
+            "episodes_per_second": EPISODES / median(whole),
+            "episodes_per_cpu_second": EPISODES / median(each["cpu"] for each in counted),
+            **shares,
+        }
 
 
-def make(folder: Path) -> None:
+def make(folder: Path) -> dict[str, Any]:
     """The policy and the reward model that every side opens."""
     from training.algorithms.networks import Policy, new_reward_model
     from training.algorithms.starter_model import train_tokenizer
@@ -79,6 +85,7 @@ def make(folder: Path) -> None:
     torch.manual_seed(0)
     Policy(Llama(config), tokenizer).save(folder / "policy")
     new_reward_model(str(folder / "policy"), seed=0).save(folder / "reward_model")
+    return {"parameters": sum(parameter.numel() for parameter in Llama(config).parameters())}
 
 
 def prompts(tokenizer: Any) -> list[list[int]]:
@@ -195,7 +202,7 @@ def _count_steps(optimizer: Any) -> Callable[[], int]:
     return lambda: taken[0]
 
 
-SIDES: dict[str, Callable[[Path], dict[str, Any] | None]] = {
+SIDES: dict[str, Callable[[Path], dict[str, Any]]] = {
     "make": make,
     "ours-bf16": lambda folder: ours(folder, precision="bf16"),
     "ours-fp32": lambda folder: ours(folder, precision="fp32"),
