@@ -32,7 +32,7 @@ OVERRIDES: dict[str, dict[str, dict[str, Any]]] = {
             "batch_size": 64, "minibatch_size": 64, "num_ppo_epochs": 2, "response_length": 64, "kl_coef": 0.3,
             "missing_eos_penalty": 1.0, "ptx_coef": 0.01, "ptx_batch_size": 16, "ema_decay": 0.0,
         },
-        "dpo": SHORT | {"learning_rate": 1e-4, "warmup_steps": 10, "batch_size": 16, "epochs": 1.0},
+        "dpo": SHORT | {"learning_rate": 3e-4, "warmup_steps": 10, "batch_size": 16, "epochs": 1.0},
         "sample": SHORT | {"max_new_tokens": 64},
         "best_of_n": SHORT | {"max_new_tokens": 64},
         "score": SHORT,
