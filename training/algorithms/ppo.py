@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from training.algorithms import data, language_model, losses, model_card, sampling
+from training.algorithms import data, language_model, losses, model_card, over_optimisation, sampling
 from training.algorithms.checkpoints import State
 from training.algorithms.data import Row
+from training.algorithms.episodes import Episodes
 from training.algorithms.errors import InputError
 from training.algorithms.hyperparameters import PPO, Sample
 from training.algorithms.loop import train
@@ -36,36 +36,6 @@ from training.algorithms.reward_model import rewards_of
 from training.algorithms.run_folder import Metrics, Run
 
 
-@dataclass
-class Episodes:
-    """What an iteration learns from: B episodes, tensors (B, R) with zeros after a row's last token."""
-
-    rows: list[Row]
-    logprobs: Tensor
-    values: Tensor
-    advantages: Tensor
-    returns: Tensor
-
-    def pack(self) -> dict[str, Tensor]:
-        """As tensors, for a checkpoint."""
-        return {
-            "tokens": torch.tensor([token for row in self.rows for token in (*row.prompt, *row.completion)]),
-            "sizes": torch.tensor([[len(row.prompt), len(row.completion)] for row in self.rows]),
-            "logprobs": self.logprobs,
-            "values": self.values,
-            "advantages": self.advantages,
-            "returns": self.returns,
-        }
-
-    @classmethod
-    def unpack(cls, packed: dict[str, Tensor]) -> Episodes:
-        tokens, rows, at = packed["tokens"].tolist(), [], 0
-        for prompt, completion in packed["sizes"].tolist():
-            rows.append(Row(tokens[at : at + prompt], tokens[at + prompt : at + prompt + completion]))
-            at += prompt + completion
-        return cls(rows, *(packed[name] for name in ("logprobs", "values", "advantages", "returns")))
-
-
 class Trainer:
     """The four models of PPO and the two halves of an iteration: `collect` episodes and `update` on them."""
 
@@ -78,9 +48,12 @@ class Trainer:
         reward_model: Scorer,
         prompts: Sequence[list[int]],
         pretraining: Sequence[Row] = (),
+        judge: Scorer | None = None,
     ) -> None:
         self.settings, self.prompts, self.pretraining = settings, prompts, pretraining
         self.policy, self.reference, self.reward_model = policy, reference.freeze(), reward_model.freeze()
+        self.judge = judge.freeze() if judge else None
+        self.alarm = ""
         self.value = copy.deepcopy(reward_model).requires_grad_(requires_grad=True)
         for module in (self.policy, self.value):
             module.ready()
@@ -127,6 +100,9 @@ class Trainer:
             "kl_coef": torch.tensor(self.kl.coef),
             "tokens": mask.sum(),
         }
+        if self.judge:
+            verdicts = rewards_of(self.judge, rows, settings=self.settings)
+            metrics["objective/judge"] = torch.tensor(verdicts).mean()
         episodes = Episodes(rows, logprobs, values, losses.masked_whiten(advantages, mask), returns)
         return episodes, {name: float(value) for name, value in metrics.items()}
 
@@ -264,6 +240,8 @@ def fit(run: Run, trainer: Trainer, *, fixed: Sequence[list[int]] = ()) -> Metri
         if place + 1 < trainer.updates:
             return None
         report = _report(*state.values["metrics"])
+        trainer.alarm = _heed(state.values.setdefault("history", {}), report)
+        report["alarm"] = float(bool(trainer.alarm))
         trainer.kl.update(report["objective/kl"], episodes=settings.batch_size)
         state.values["kl_coef"] = trainer.kl.coef
         state.values["over"] = bool(settings.max_kl) and report["objective/kl"] > settings.max_kl
@@ -280,6 +258,13 @@ def _report(collected: Metrics, *updates: Metrics) -> Metrics:
     return collected | {name: sum(each[name] for each in updates) / len(updates) for name in updates[0]}
 
 
+def _heed(history: dict[str, list[float]], report: Metrics) -> str:
+    """Add the iteration to the run's history; what the alarm makes of it."""
+    for name in ("objective/reward", "objective/length", "objective/judge"):
+        history.setdefault(name, []).extend([report[name]] if name in report else [])
+    return over_optimisation.alarm(*history.values())
+
+
 def ppo(
     run: Run,
     settings: PPO,
@@ -290,27 +275,36 @@ def ppo(
     reference: str | None = None,
     pretraining: str | None = None,
     held_out: str | None = None,
+    judge: str | None = None,
 ) -> dict[str, Any]:
-    """Train the policy and save it; its last figures, and with held-out prompts its KL and reward on them."""
+    """Train the policy and save it; its last figures, and with held-out prompts its KL and reward on them.
+
+    judge: a reward model that is not trained on, and so says if the rise of the reward is real.
+    """
     learner, scorer = load_policy(policy), load_reward_model(reward_model)
+    witness = load_reward_model(judge) if judge else None
     settings = within_positions(settings, learner)
-    judge = load_policy(reference or policy)
-    for each in (learner, judge):
-        pad_apart(each.model, each.tokenizer)
-    same_vocabulary(learner, scorer, names=("The policy", "the reward model"))
-    same_vocabulary(learner, judge, names=("The policy", "the reference"))
-    if learner.seq2seq != scorer.seq2seq:
-        raise InputError("The policy and the reward model are of different families. Train them from the same base.")
+    anchor = load_policy(reference or policy)
+    for model in (learner, anchor):
+        pad_apart(model.model, model.tokenizer)
+    others = {"the reward model": scorer, "the reference": anchor, "the judge": witness}
+    for name, each in others.items():
+        if each is None:
+            continue
+        same_vocabulary(learner, each, names=("The policy", name))
+        if learner.seq2seq != each.seq2seq:
+            raise InputError(f"The policy and {name} are of different families. Train them from the same base.")
     room = settings.max_length - settings.response_length
     asked = _prompts(prompts, learner, limit=room, what="prompts")
     looked_at = _prompts(held_out, learner, limit=room, what="held-out prompts") if held_out else []
     trainer = Trainer(
         settings,
         policy=learner,
-        reference=judge,
+        reference=anchor,
         reward_model=scorer,
         prompts=asked,
         pretraining=language_model.read_texts(pretraining, learner, settings),
+        judge=witness,
     )
     figures = fit(run, trainer, fixed=(looked_at or asked)[: settings.fixed_samples])
     result = trainer.result()
@@ -324,11 +318,12 @@ def ppo(
             max_length=settings.max_length,
             max_new_tokens=settings.response_length,
         )
-        measured = compare(result, judge, looked_at, reward_model=scorer, settings=drawn, run=run)
+        measured = compare(result, anchor, looked_at, reward_model=scorer, settings=drawn, run=run)
         figures |= {f"held_out/{name}": value for name, value in measured.items()}
-    parents = {"policy": policy, "reward model": reward_model, "reference": reference or policy}
-    model_card.save(result, run, stage="ppo", settings=settings, figures=figures, parents=parents)
-    return figures
+    parents = {"policy": policy, "reward model": reward_model, "reference": reference or policy, "judge": judge}
+    notes = trainer.alarm
+    model_card.save(result, run, stage="ppo", settings=settings, figures=figures, parents=parents, notes=notes)
+    return figures | ({"alarm_reason": notes} if notes else {})
 
 
 def _prompts(path: str, policy: Policy, *, limit: int, what: str) -> list[list[int]]:
