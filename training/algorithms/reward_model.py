@@ -43,7 +43,7 @@ def read_rankings(path: Path, encoder: Encoder) -> list[Ranking]:
             Row(prompt, encoder.completion(each["text"], ended=each.get("finished") is not False))
             for each in line["completions"]
         ]
-        rankings.append(Ranking(rows, [float(each["rank"]) for each in line["completions"]]))
+        rankings.append(Ranking(rows, data.ranks_of(line)))
     return rankings
 
 
@@ -94,19 +94,30 @@ def backward(model: Scorer, rankings: Sequence[Ranking], *, settings: Reward) ->
 
 
 @torch.no_grad()
-def measure(model: Scorer, rankings: Sequence[Ranking], *, settings: Computing, ties: str = "drop") -> Metrics:
-    """Mean loss over rankings and accuracy over their pairs of unequal rank, pooled."""
+def judgements(model: Scorer, rankings: Sequence[Ranking], *, settings: Computing) -> list[tuple[Ranking, Tensor]]:
+    """Each ranking, in no order, with the rewards of its completions, (K,)."""
     was_training = model.training
     model.eval()
-    total, right, pairs = 0.0, 0.0, 0
-    for part, scores in scored(model, rankings, settings=settings):
-        for rewards, ranking in zip(scores, part, strict=True):
-            ranks = torch.tensor(ranking.ranks, device=rewards.device)
-            total += float(ranking_loss(rewards, ranks, ties=ties))
-            hits, compared = pairs_right(rewards, ranking.ranks)
-            right, pairs = right + hits, pairs + compared
+    found = [pair for parts in scored(model, rankings, settings=settings) for pair in zip(*parts, strict=True)]
     model.train(was_training)
-    return {"loss": total / len(rankings), "accuracy": right / max(pairs, 1), "pairs": pairs}
+    return found
+
+
+def mean_loss(judged: Sequence[tuple[Ranking, Tensor]], *, ties: str) -> float:
+    """The loss of rankings and the rewards of their completions: each ranking weighs the same."""
+    total = sum(
+        float(ranking_loss(rewards, torch.tensor(ranking.ranks, device=rewards.device), ties=ties))
+        for ranking, rewards in judged
+    )
+    return total / len(judged)
+
+
+def measure(model: Scorer, rankings: Sequence[Ranking], *, settings: Computing, ties: str = "drop") -> Metrics:
+    """Mean loss over rankings and accuracy over their pairs of unequal rank, pooled."""
+    judged = judgements(model, rankings, settings=settings)
+    counted = [pairs_right(rewards, ranking.ranks) for ranking, rewards in judged]
+    right, pairs = sum(hits for hits, _ in counted), sum(compared for _, compared in counted)
+    return {"loss": mean_loss(judged, ties=ties), "accuracy": right / max(pairs, 1), "pairs": pairs}
 
 
 @torch.no_grad()
@@ -147,9 +158,9 @@ def reward_model(
     """Train a reward model from the base's weights and save it; its last figures."""
     model = new_reward_model(base, seed=settings.seed)
     settings = within_positions(settings, model)
-    rows = _fitting(model, read_rankings(Path(rankings), model.encoder), settings, what="rankings")
+    rows = fitting(model, read_rankings(Path(rankings), model.encoder), settings, what="rankings")
     looked_at = read_rankings(Path(held_out), model.encoder) if held_out else []
-    looked_at = _fitting(model, looked_at, settings, what="held-out rankings") if looked_at else []
+    looked_at = fitting(model, looked_at, settings, what="held-out rankings") if looked_at else []
     shown = data.demonstrations(Path(demonstrations), model.encoder) if demonstrations else []
     figures = fit(run, model, rows, settings=settings, held_out=looked_at)
     figures |= {"rows": len(rows)}
@@ -160,7 +171,8 @@ def reward_model(
         figures |= {"reward_offset": model.offset}
     notes = (
         "Scores are read at the last token, EOS included. `reward_offset` in the config is the mean score of the "
-        "demonstrations; subtract it from what the model gives, so that demonstrations average 0."
+        "demonstrations: `training.algorithms` subtracts it when it opens the model, so that demonstrations average 0; "
+        "whoever opens it otherwise has to."
     )
     model_card.save(
         model, run, stage="reward_model", settings=settings, figures=figures, parents={"base": base}, notes=notes
@@ -203,7 +215,8 @@ def fit(
     )
 
 
-def _fitting(model: Scorer, rankings: list[Ranking], settings: Reward, *, what: str) -> list[Ranking]:
+def fitting(model: Scorer, rankings: list[Ranking], settings: Computing, *, what: str) -> list[Ranking]:
+    """The rankings of which every row has at most max_length tokens; raises InputError where one breaks the budget."""
     kept = data.within(rankings, length=lambda each: each.length, limit=settings.max_length, what=what)
     widest = max(model.places([ranking.rows]) for ranking in kept)
     if widest > settings.token_budget:
