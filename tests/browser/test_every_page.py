@@ -1,0 +1,165 @@
+"""Every page that the address configuration names, as each role sees it: no fault that axe finds, in both themes and
+languages; nothing wider than a phone; nothing logged as an error; no English left where Chinese was asked for.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+from axe_playwright_python.base import AXE_SCRIPT
+from django.test import Client
+from django.urls import URLPattern, URLResolver, get_resolver, reverse
+from playwright.sync_api import Browser, ConsoleMessage, Page
+from pytest_django.live_server_helper import LiveServer
+
+from tests.browser.conftest import wait_until_served
+
+if TYPE_CHECKING:
+    from tests.browser.everything import Everything
+
+NOT_OURS = ("admin/", "api/")  # Django's own pages, and those of the API's documentation
+NO_PAGE = {  # what one gets under these names is no page, whoever asks
+    "set_language",
+    "timesheet", "timesheets", "export-file",  # files
+    "account_set_password",  # who has a password changes it
+    "account_confirm_login_code",  # no codes are sent
+}  # fmt: skip
+SOMETHING = {"pk": 1, "number": 1, "batch": "00000000-0000-0000-0000-000000000000"}
+ALL_RULES = {"resultTypes": ["violations"], "rules": {"target-size": {"enabled": True}}}
+PHONE_DARK = {"resultTypes": ["violations"], "runOnly": ["color-contrast", "target-size", "scrollable-region-focusable"]}
+DESK, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
+OPEN_ALL = "for (const each of document.querySelectorAll('main details:not(.menu)')) each.open = true"
+OVERFLOW = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+# What the page itself says, to eye and ear. What people, models and the researcher's files say is marked as such.
+TEXTS = """() => {
+  const theirs = "[dir=auto], code, pre, kbd, textarea, script, style, [lang]:not(html)";
+  const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  const found = [document.title];
+  while (walk.nextNode()) if (!walk.currentNode.parentElement.closest(theirs)) found.push(walk.currentNode.data);
+  for (const name of ["aria-label", "title", "placeholder", "alt"])
+    for (const each of document.querySelectorAll(`[${name}]`)) if (!each.closest(theirs)) found.push(each.getAttribute(name));
+  return found;
+}"""
+ENGLISH = re.compile(r"[A-Za-z]{2,}(?:[ ,'’-]+[A-Za-z]+){2,}")
+
+
+def names() -> dict[str, list[str]]:
+    """Every name of ours in the address configuration, with the parameters that it takes."""
+    return {str(each.name): list(each.pattern.regex.groupindex) for each in patterns(get_resolver().url_patterns)}
+
+
+def patterns(found: list[URLPattern | URLResolver]) -> Iterator[URLPattern]:
+    for each in found:
+        if str(each.pattern).startswith(NOT_OURS):
+            continue
+        yield from [each] if isinstance(each, URLPattern) else patterns(each.url_patterns)
+
+
+def is_page(name: str, parameters: list[str]) -> bool:
+    """Whether one can look at what bears the name: not where it takes a POST, which is said before anything is read."""
+    path = reverse(name, kwargs={each: SOMETHING.get(each, "some-thing") for each in parameters})
+    return name not in NO_PAGE and Client().get(path).status_code != 405
+
+
+
+def pages(shown: Everything, sessions: dict[str, Client], *, by_everyone: bool) -> list[tuple[str, str]]:
+    """Who looks at which address: everybody who may, or only the first of them."""
+    found = []
+    for name, parameters in names().items():
+        if not is_page(name, parameters):
+            continue
+        addresses = shown.addresses_of(name, parameters)
+        assert addresses, f"nobody looks at a page of “{name}” {parameters}: say in everything.py what to fill it with"
+        for address in addresses:
+            seen_by = [who for who, session in sessions.items() if session.get(address).status_code == 200]
+            assert seen_by, f"nobody may look at {address} (“{name}”)"
+            found += [(who, address) for who in seen_by[: None if by_everyone else 1]]
+    return found
+
+
+def signed_in(shown: Everything) -> dict[str, Client]:
+    """Those who see most come first."""
+    sessions = {who: Client() for who in ("ada", "rosa", "rita", "alice", "a stranger")}
+    for who, session in sessions.items():
+        if who in shown.people.everyone():
+            session.force_login(shown.people.everyone()[who])
+    return sessions
+
+
+class Visit:
+    """Looks at pages, one after another, and keeps what is wrong with them."""
+
+    def __init__(self, page: Page, server: str, *, language: str) -> None:
+        self.page, self.server, self.language = page, server, language
+        self.at, self.faults = "", list[str]()
+        page.on("pageerror", lambda error: self.fault(f"a script threw: {error}"))
+        page.on("console", self.logged)
+
+    def fault(self, what: str) -> None:
+        self.faults.append(f"{self.at}: {what}")
+
+    def logged(self, message: ConsoleMessage) -> None:
+        if message.type == "error" and message.location["url"] != self.page.url:  # that is the page's own status
+            self.fault(f"logged: {message.text}")
+
+    def look(self, who: str, session: Client, address: str) -> None:
+        self.at = f"{who} at {address} ({self.language})"
+        cookies = {each: session.cookies[each].value for each in ("sessionid",) if each in session.cookies}
+        self.page.context.clear_cookies()
+        self.page.context.add_cookies(
+            [{"name": name, "value": value, "url": self.server}
+             for name, value in (cookies | {"django_language": self.language}).items()]
+        )  # fmt: skip
+        self.page.set_viewport_size(DESK)
+        self.page.emulate_media(color_scheme="light")
+        self.page.goto(address)
+        self.page.evaluate(OPEN_ALL)
+        self.page.evaluate(AXE_SCRIPT)
+        self.ask_axe("light", ALL_RULES)
+        self.page.set_viewport_size(PHONE)
+        self.page.emulate_media(color_scheme="dark")
+        if wider := self.page.evaluate(OVERFLOW):
+            self.fault(f"is {wider} px wider than a phone")
+        self.ask_axe("dark", PHONE_DARK)
+        if self.language != "en":
+            for text in self.page.evaluate(TEXTS):
+                if found := ENGLISH.search(text):
+                    self.fault(f"says in English: {found[0]}")
+
+    def ask_axe(self, theme: str, options: object) -> None:
+        for violation in self.page.evaluate("options => axe.run(options)", options)["violations"]:
+            places = [node["target"][0] for node in violation["nodes"]]
+            self.fault(f"{violation['id']} ({theme}) at {places[:3]}")
+
+
+def look_at_pages(browser: Browser, live_server: LiveServer, language: str, *, by_everyone: bool) -> None:
+    from tests.browser.everything import build_everything  # models can be imported only once Django is set up
+
+    shown = build_everything()
+    sessions = signed_in(shown)
+    context = browser.new_context(base_url=live_server.url, reduced_motion="reduce")
+    visit = Visit(context.new_page(), live_server.url, language=language)
+    for who, address in pages(shown, sessions, by_everyone=by_everyone):
+        visit.look(who, sessions[who], address)
+    context.close()
+    wait_until_served()
+    if visit.faults:
+        pytest.fail("\n".join(visit.faults), pytrace=False)
+
+
+@pytest.mark.parametrize("language", ["en", "zh-hans"])
+def test_every_page_is_without_fault(
+    transactional_db: None, browser: Browser, live_server: LiveServer, language: str
+) -> None:
+    look_at_pages(browser, live_server, language, by_everyone=False)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("language", ["en", "zh-hans"])
+def test_every_page_is_without_fault_for_each_of_its_roles(
+    transactional_db: None, browser: Browser, live_server: LiveServer, language: str
+) -> None:
+    look_at_pages(browser, live_server, language, by_everyone=True)
