@@ -89,12 +89,12 @@ def add_study(shown: Everything) -> None:
     people, project = shown.people, shown.project
     make_study(people, names=("sft-of-tuesday", "ppo-round-2", "external-model"))
     make_prompt(project, LONG, author=people.alice)
-    make_ranking_item(project, prompt=make_prompt(project, "Who are you?"), texts=("one", "two", "I am ChatGPT. Three."))
+    make_ranking_item(
+        project, prompt=make_prompt(project, "Who are you?"), texts=("one", "two", "I am ChatGPT. Three.")
+    )
     chosen = [ranking.pk for ranking in Ranking.objects.filter(annotator=people.bob)[:3]]
-    for state, reason in ((ReviewState.ACCEPTED, ""), (ReviewState.REJECTED, "Ranked as shown. " * 20)):
-        reviewing.decide(
-            project, reviewer=people.ada, kind=WorkKind.RANKING, pieces=chosen, state=state, reason=reason
-        )
+    for state, reason in ((ReviewState.ACCEPTED, ""), (ReviewState.REJECTED, "Straightlined. " * 20)):
+        reviewing.decide(project, reviewer=people.ada, kind=WorkKind.RANKING, pieces=chosen, state=state, reason=reason)
     for kind in WorkKind:
         shown.add("review", project.slug, query=f"?kind={kind}")
     shown.add("review", project.slug, query="?kind=ranking&state=rejected&q=nothing")
@@ -119,9 +119,7 @@ def add_work(shown: Everything) -> None:
     make_ranking_item(
         project, prompt=make_prompt(project, LONG), texts=(LONG, "短い", "قصير", "$$x^2$$", *"efghi"), priority=9
     )
-    make_ranking_item(
-        project, prompt=make_prompt(project, "Vile?", harmful=True), texts=("vile", "not"), priority=8
-    )
+    make_ranking_item(project, prompt=make_prompt(project, "Vile?", harmful=True), texts=("vile", "not"), priority=8)
     nine = taken(project, people.alice, ItemKind.RANKING)
     vile = assignment.take(project, people.alice, kinds=[ItemKind.RANKING], after=nine)
     assert vile is not None
@@ -153,7 +151,7 @@ def add_managing(shown: Everything) -> None:
     """Links in each state, a token, pay, new guidelines and terms, another project that is archived."""
     people, project = shown.people, shown.project
     people.ada.user_permissions.add(Permission.objects.get(codename="add_project"))
-    _open, secret = membership.invite(project, by=people.ada, name="Kim " * 15, roles=list(Role), max_uses=9)
+    _open, secret = membership.invite(project, by=people.ada, name="Kim" * 15, roles=list(Role), max_uses=9)
     revoked, _secret = membership.invite(project, by=people.ada, name="Lee", roles=[Role.ANNOTATOR])
     membership.revoke(revoked, by=people.ada)
     membership.pay(project, people.alice, by=people.ada, amount=Decimal("21.5"), per="hour")
@@ -163,7 +161,7 @@ def add_managing(shown: Everything) -> None:
         managing.publish(kind, project, by=people.ada, text=LONG)
     managing.archive(managing.copy(project, by=people.ada, name="Rivers", slug="rivers"), by=people.ada)
     for person in people.everyone().values():
-        ApiToken.issue(person, name="laptop " * 8, lifetime=timedelta(days=9))
+        ApiToken.issue(person, name="laptop" * 8, lifetime=timedelta(days=9))
     shown.add("project", "rivers")
     shown.add("join", secret)
     shown.add("member", project.slug, "alice")
