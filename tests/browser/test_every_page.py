@@ -159,6 +159,7 @@ def look_at_pages(browser: Browser, live_server: LiveServer, language: str, *, b
         pytest.fail("\n".join(visit.faults), pytrace=False)
 
 
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("language", ["en", "zh-hans"])
 def test_every_page_is_without_fault(
     transactional_db: None, browser: Browser, live_server: LiveServer, language: str
