@@ -47,7 +47,7 @@ def test_rejected_work_is_left_out_and_counted(world: World, sign_in: SignIn) ->
 def test_the_board_ranks_generators_by_name_for_researchers_alone(world: World, sign_in: SignIn) -> None:
     make_study(world)
     page = sign_in(world.rosa).get(f"{PROJECT}leaderboard/").content.decode()
-    assert re.findall(r'<th scope="row">(\w+)</th>', page)[:3] == ["one", "two", "three"]
+    assert re.findall(r'<th scope="row" dir="auto">(\w+)</th>', page)[:3] == ["one", "two", "three"]
     assert "Twice as long" in page or "effects" not in page
     for person in (world.alice, world.rita):
         answer = sign_in(person).get(f"{PROJECT}leaderboard/")

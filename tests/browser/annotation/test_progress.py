@@ -2,69 +2,28 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from playwright.sync_api import expect
 
 from annotation import uploads
-from annotation.models import Assignment, Demonstration, ItemKind, Prompt, UploadState
-from tests.annotation.quality.scene import make_study
+from annotation.models import Assignment, Demonstration, ItemKind, Prompt
 from tests.browser.annotation.conftest import SignIn
-from tests.browser.annotation.test_accessibility import faults
-from tests.browser.annotation.test_pages import LONG, look
 from tests.world import World, answer, make_prompt, make_ranking_item, rank, taken
 
 PROJECT = "/projects/capitals/"
-LINES = [
-    {"prompt": LONG, "chosen": LONG + "!", "rejected": "short", "language": "en"},
-    {"messages": [{"role": "user", "content": "Hi"}], "response_j": "قصير", "response_k": "短い"},
-    {"prompt": "x" * 9_000, "chosen": "a", "rejected": "b"},
-    {"riddle": "W" * 200},
-]
-
-
-def pages(world: World) -> list[str]:
-    """A file in each of its states, pieces in work, and enough work to draw."""
-    make_study(world)
-    rank_one_of_three(world)
-    file = SimpleUploadedFile("w" * 80 + ".jsonl", "\n".join(map(json.dumps, LINES)).encode())
-    checked = uploads.receive(world.project, "rankings", file, user=world.ada)
-    shown = [checked]
-    for state in (UploadState.RECEIVED, UploadState.CONFIRMED, UploadState.DONE, UploadState.FAILED):
-        checked.pk, checked.state, checked.failure = None, state, "OSError: " + "x" * 200
-        checked.save(force_insert=True)
-        shown.append(type(checked).objects.get(pk=checked.pk))
-    files = [f"{PROJECT}import/{pk}/" for pk in type(checked).objects.values_list("pk", flat=True)]
-    return [f"{PROJECT}charts/", f"{PROJECT}leases/", f"{PROJECT}import/", PROJECT, *files]
 
 
 def rank_one_of_three(world: World) -> None:
     type(world.project).objects.update(demonstrations_per_prompt=1)
     world.project.refresh_from_db()
     for number in range(3):
-        make_ranking_item(world.project, prompt=make_prompt(world.project, f"{LONG} {number}"), texts=("one", "two"))
+        make_ranking_item(world.project, prompt=make_prompt(world.project, f"Question {number}?"), texts=("one", "two"))
     rank(taken(world.project, world.alice, ItemKind.RANKING))
     taken(world.project, world.alice, ItemKind.RANKING)
     taken(world.project, world.alice, ItemKind.DEMONSTRATION)
     answer(taken(world.project, world.bob, ItemKind.DEMONSTRATION))
     taken(world.project, world.bob, ItemKind.RANKING)
-
-
-@pytest.mark.parametrize(("dark", "language"), [(False, "en"), (True, "zh-hans")])
-def test_axe_finds_no_fault(world: World, sign_in: SignIn, *, dark: bool, language: str) -> None:
-    paths = pages(world)
-    page = sign_in(world.ada, dark=dark, language=language)
-    assert [fault for path in paths for fault in faults(page, path)] == []
-
-
-@pytest.mark.parametrize("language", ["en", "zh-hans"])
-def test_no_page_is_wider_than_a_phone(world: World, sign_in: SignIn, language: str) -> None:
-    paths = pages(world)
-    page = sign_in(world.ada, width=390, language=language)
-    for path in paths:
-        look(page, path)
 
 
 @pytest.mark.parametrize("js", [True, False])

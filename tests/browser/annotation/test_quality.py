@@ -1,53 +1,15 @@
-"""Quality, review and the audit log in a real browser: no fault that axe finds, no wider than a phone, by keyboard."""
+"""Quality, review and the audit log in a real browser: by keyboard, by mouse, and without a script."""
 
 from __future__ import annotations
 
 import pytest
 from playwright.sync_api import expect
 
-from annotation import reviewing
-from annotation.models import Prompt, Ranking, ReviewState, WorkKind
-from tests.annotation.quality.scene import make_study
+from annotation.models import Prompt, ReviewState
 from tests.browser.annotation.conftest import SignIn
-from tests.browser.annotation.test_accessibility import faults
-from tests.browser.annotation.test_pages import LONG, look
 from tests.world import World, make_prompt
 
 PROJECT = "/projects/capitals/"
-PAGES = (
-    f"{PROJECT}quality/",
-    f"{PROJECT}quality/?use_case=chat",
-    f"{PROJECT}leaderboard/",
-    f"{PROJECT}review/?kind=ranking",
-    f"{PROJECT}review/?kind=prompt",
-    f"{PROJECT}audit/",
-)
-
-
-def make_work(world: World) -> None:
-    """Rankings, decisions on some of them, a long instruction by Alice, and a log of it all."""
-    make_study(world, names=("sft-of-tuesday", "ppo-round-2", "external-model"))
-    make_prompt(world.project, LONG, author=world.alice)
-    chosen = [ranking.pk for ranking in Ranking.objects.filter(annotator=world.bob)[:3]]
-    for state, reason in ((ReviewState.ACCEPTED, ""), (ReviewState.REJECTED, "Ranked as shown. " * 20)):
-        reviewing.decide(
-            world.project, reviewer=world.ada, kind=WorkKind.RANKING, pieces=chosen, state=state, reason=reason
-        )
-
-
-@pytest.mark.parametrize(("dark", "language"), [(False, "en"), (True, "zh-hans")])
-def test_axe_finds_no_fault_in_them(world: World, sign_in: SignIn, *, dark: bool, language: str) -> None:
-    make_work(world)
-    page = sign_in(world.ada, dark=dark, language=language)
-    assert [fault for path in PAGES for fault in faults(page, path)] == []
-
-
-@pytest.mark.parametrize("language", ["en", "zh-hans"])
-def test_none_of_them_is_wider_than_a_phone(world: World, sign_in: SignIn, language: str) -> None:
-    make_work(world)
-    page = sign_in(world.ada, width=390, language=language)
-    for path in PAGES:
-        look(page, path)
 
 
 @pytest.mark.parametrize("js", [True, False])

@@ -1,0 +1,242 @@
+"""A project with something of everything in it, and the addresses of the pages that show it.
+
+A page whose address takes a project's slug alone, or nothing, needs no word here. For any other, and for what a page
+shows only with a query, whoever builds the content says so: `shown.add("run", run.pk)`.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from datetime import timedelta
+from decimal import Decimal
+
+from django.contrib.auth.models import Permission
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.urls import reverse
+from django.utils import timezone
+
+from annotation import appeals, assignment, managing, membership, reviewing, screening, uploads
+from annotation.models import (
+    ApiToken,
+    Assignment,
+    Demonstration,
+    Guidelines,
+    Item,
+    ItemKind,
+    Membership,
+    Project,
+    Purpose,
+    Ranking,
+    ReviewState,
+    Role,
+    SkipReason,
+    Terms,
+    UploadState,
+    WorkKind,
+)
+from tests.annotation.quality.scene import make_study
+from tests.training.pages.scene import Scene, build_scene, write_metrics
+from tests.world import World, answer, make_person, make_prompt, make_ranking_item, rank, taken
+from training import registry
+from training.models import Dataset, Round, RoundStage, Stage
+
+LONG = (
+    "Donaudampfschifffahrtsgesellschaft" * 4
+    + "\n\n# A title\n\n| a | b |\n|---|---|\n| "
+    + "wide " * 40
+    + "| $x^2$ |\n\n- one\n- two\n\n```\n"
+    + "code " * 60
+    + "\n```"
+)
+LINES = [
+    {"prompt": LONG, "chosen": LONG + "!", "rejected": "short", "language": "en"},
+    {"messages": [{"role": "user", "content": "Hi"}], "response_j": "قصير", "response_k": "短い"},
+    {"prompt": "x" * 9_000, "chosen": "a", "rejected": "b"},
+    {"riddle": "W" * 200},
+]
+
+
+@dataclass
+class Everything:
+    people: World
+    project: Project
+    addresses: dict[str, list[str]] = field(default_factory=dict)
+
+    def add(self, name: str, *args: object, query: str = "") -> None:
+        self.addresses.setdefault(name, []).append(reverse(name, args=args) + query)
+
+    def addresses_of(self, name: str, parameters: list[str]) -> list[str]:
+        """Where to look at what bears a name of the address configuration; nowhere, if nobody has said so."""
+        known = {"slug": self.project.slug}
+        plain = [reverse(name, kwargs=known if parameters else None)] if set(parameters) <= set(known) else []
+        return plain + self.addresses.get(name, [])
+
+
+def build_everything() -> Everything:
+    scene = build_scene()
+    shown = Everything(scene.people, scene.project)
+    type(scene.project).objects.update(instructions_wanted=900, demonstrations_per_prompt=1)
+    scene.project.refresh_from_db()
+    add_study(shown)
+    add_work(shown)
+    add_managing(shown)
+    add_uploads(shown)
+    add_account(shown)
+    add_training(shown, scene)
+    add_screening(shown)
+    return shown
+
+
+def add_study(shown: Everything) -> None:
+    """Rankings by three people over weeks, written work, decisions on some of both, and what is held back."""
+    people, project = shown.people, shown.project
+    make_study(people, names=("sft-of-tuesday", "ppo-round-2", "external-model"))
+    make_prompt(project, LONG, author=people.alice)
+    make_ranking_item(
+        project, prompt=make_prompt(project, "Who are you?"), texts=("one", "two", "I am ChatGPT. Three.")
+    )
+    chosen = [ranking.pk for ranking in Ranking.objects.filter(annotator=people.bob)[:3]]
+    for state, reason in ((ReviewState.ACCEPTED, ""), (ReviewState.REJECTED, "Straightlined. " * 20)):
+        reviewing.decide(project, reviewer=people.ada, kind=WorkKind.RANKING, pieces=chosen, state=state, reason=reason)
+    for kind in WorkKind:
+        shown.add("review", project.slug, query=f"?kind={kind}")
+    shown.add("review", project.slug, query="?kind=ranking&state=rejected&q=nothing")
+    shown.add("quality", project.slug, query="?use_case=chat")
+
+
+def add_work(shown: Everything) -> None:
+    """Alice has pieces in each state of being done, then one of each kind in hand, with what makes its page differ."""
+    people, project = shown.people, shown.project
+    answered, rejected, appealed = (answered_anew(shown, f"{LONG} {number}?") for number in range(3))
+    Demonstration.objects.filter(assignment__in=[rejected, appealed]).update(review=ReviewState.REJECTED)
+    appeals.appeal(appealed, text=LONG)
+    skipped = asked(shown, "Which field is mine?")
+    assignment.skip(skipped, reason=SkipReason.NOT_MY_FIELD)
+    late = asked(shown, "Why so late?")
+    Assignment.objects.filter(pk=late.pk).update(state="expired")
+    make_ranking_item(project, prompt=make_prompt(project, "Which?"), texts=(LONG, "short"), priority=9)
+    ranked = taken(project, people.alice, ItemKind.RANKING)
+    rank(ranked, [list(ranked.shown)])
+
+    Membership.objects.update(sees_harmful=True)
+    make_ranking_item(
+        project, prompt=make_prompt(project, LONG), texts=(LONG, "短い", "قصير", "$$x^2$$", *"efghi"), priority=9
+    )
+    make_ranking_item(project, prompt=make_prompt(project, "Vile?", harmful=True), texts=("vile", "not"), priority=8)
+    nine = taken(project, people.alice, ItemKind.RANKING)
+    vile = assignment.take(project, people.alice, kinds=[ItemKind.RANKING], after=nine)
+    assert vile is not None
+    in_hand = [nine, vile, asked(shown, f"{LONG}!"), taken(project, people.alice, ItemKind.INSTRUCTION)]
+    taken(project, people.bob, ItemKind.DEMONSTRATION)
+    for piece in (*in_hand, answered, skipped, late):
+        shown.add("assignment", piece.pk)
+    for piece in (answered, ranked):
+        shown.add("assignment-edit", piece.pk)
+    shown.add("assignment-appeal", rejected.pk)
+    shown.add("assignment-improve", ranked.pk)
+    shown.add("work", project.slug, query="?nothing")
+
+
+def add_screening(shown: Everything) -> None:
+    """A set that measures people, one that is not answered yet, one to choose; somebody who left; rows taken back."""
+    people, project = shown.people, shown.project
+    items = [make_ranking_item(project, prompt=make_prompt(project, f"{LONG} {number}.")) for number in range(3)]
+    screening.choose(project, [each.pk for each in items[:2]], purpose=Purpose.QUALIFICATION, by=people.ada)
+    rank(screening.answer(Item.objects.get(pk=items[0].pk), people.ada))
+    managing.change(project, by=people.ada, settings={"qualification_pieces": 2, "gold_share": 5, "repeat_share": 5})
+    gone = make_person("somebody-with-a-rather-long-name-who-left", project, Role.ANNOTATOR)
+    rank(taken(project, gone, ItemKind.RANKING))
+    Membership.objects.filter(user=gone).delete()
+    submitted = Assignment.objects.filter(annotator=people.alice, state="submitted", ranking__isnull=False)
+    shown.add("assignment-withdraw", submitted.latest("pk").pk)
+    shown.add("member-erase", project.slug, people.alice.pk)
+    shown.add("member", project.slug, gone.username)
+    at = timezone.now()
+    erasures = [{"at": at.isoformat(), "rows": 3, "sha256": "0" * 64}]
+    Dataset.objects.update(withdrawn_rows=2, withdrawn_at=at, erasures=erasures)
+
+
+def asked(shown: Everything, text: str) -> Assignment:
+    """Alice is to answer this instruction."""
+    prompt = make_prompt(shown.project, text)
+    prompt.items.update(priority=9)
+    return taken(shown.project, shown.people.alice, ItemKind.DEMONSTRATION)
+
+
+def answered_anew(shown: Everything, text: str) -> Assignment:
+    piece = asked(shown, text)
+    answer(piece, LONG)
+    return piece
+
+
+def add_managing(shown: Everything) -> None:
+    """Links in each state, a token, pay, new guidelines and terms, another project that is archived."""
+    people, project = shown.people, shown.project
+    people.ada.user_permissions.add(Permission.objects.get(codename="add_project"))
+    _open, secret = membership.invite(project, by=people.ada, name="Kim" * 15, roles=list(Role), max_uses=9)
+    revoked, _secret = membership.invite(project, by=people.ada, name="Lee", roles=[Role.ANNOTATOR])
+    membership.revoke(revoked, by=people.ada)
+    membership.pay(project, people.alice, by=people.ada, amount=Decimal("21.5"), per="hour")
+    alice = Membership.objects.get(project=project, user=people.alice)
+    membership.limit(alice, by=people.ada, languages=["en"], daily_cap=200)
+    for kind in (Guidelines, Terms):
+        managing.publish(kind, project, by=people.ada, text=LONG)
+    managing.archive(managing.copy(project, by=people.ada, name="Rivers", slug="rivers"), by=people.ada)
+    for person in people.everyone().values():
+        ApiToken.issue(person, name="laptop" * 8, lifetime=timedelta(days=9))
+    shown.add("project", "rivers")
+    shown.add("join", secret)
+    shown.add("member", project.slug, "alice")
+    shown.add("member", project.slug, "ada")
+    for name in ("settings-guidelines", "settings-terms"):
+        shown.add(name, project.slug, query="?version=1")
+
+
+def add_uploads(shown: Everything) -> None:
+    """A file in each of its states, with good lines and bad."""
+    file = SimpleUploadedFile("w" * 80 + ".jsonl", "\n".join(map(json.dumps, LINES)).encode())
+    checked = uploads.receive(shown.project, "rankings", file, user=shown.people.ada)
+    shown.add("import-file", shown.project.slug, checked.pk)
+    for state in (UploadState.RECEIVED, UploadState.CONFIRMED, UploadState.DONE, UploadState.FAILED):
+        checked.pk, checked.state, checked.failure = None, state, "OSError: " + "x" * 200
+        checked.save(force_insert=True)
+        shown.add("import-file", shown.project.slug, checked.pk)
+
+
+def add_account(shown: Everything) -> None:
+    """Links from a mail that lead nowhere any more."""
+    shown.add("account_confirm_email", "used-up")
+    shown.add("account_reset_password_from_key", "1", "used-up")
+
+
+def add_training(shown: Everything, scene: Scene) -> None:
+    """A round in each of its states, with its runs, models and dataset."""
+    published = scene.published_round()
+    ppo = published.runs.get(stage=Stage.PPO)
+    steps = [{"step": step, "objective/reward": step / 10, "objective/kl": step / 20} for step in range(1, 41)]
+    write_metrics(ppo, steps)
+    failed = scene.round(state="failed", stage="sft", error="/a/very/long/path/" * 12)
+    broken = scene.run(round=failed, state="failed", error="nothing_to_break_this_line_at" * 9)
+    going = scene.round(stage=RoundStage.PPO)
+    running = scene.run(Stage.PPO, round=going, state="running", step=40, total_steps=90, latest={"seconds": 3})
+    write_metrics(running, steps)
+    for round in (published, failed, going, waiting_to_be_published(shown)):
+        shown.add("round", round.project.slug, round.number)
+    for run in (ppo, broken, running):
+        shown.add("run", run.pk)
+    assert published.policy is not None
+    assert published.reward_model is not None
+    assert published.dataset is not None
+    shown.add("policy", published.policy.pk)
+    shown.add("policy", scene.base.pk)
+    shown.add("reward-model", published.reward_model.pk)
+    shown.add("dataset", published.dataset.pk)
+
+
+def waiting_to_be_published(shown: Everything) -> Round:
+    """In a project of its own: a project runs one round at a time."""
+    lakes = managing.create(by=shown.people.ada, slug="lakes", name="Lakes")
+    membership.add(lakes, shown.people.rosa, Role.RESEARCHER, by=shown.people.ada)
+    base = registry.register_policy(lakes, name="starter", source="someone/starter")
+    return Scene(shown.people, lakes, base).round(stage=RoundStage.PUBLISH, options={"publish": "manual"})
