@@ -2,7 +2,7 @@
 
 Small files are worked through at once, the others in a worker. The row in the database says what is to be done; a
 message is only a nudge. A pass over a file holds the row's lock and ends with its transaction, so that it happens once
-however often it is asked for, and begins anew where a worker died: a few times, as the file itself may be what kills it.
+however often it is asked for, and begins anew where a worker died: a few times, as the file may be what kills it.
 """
 
 from __future__ import annotations

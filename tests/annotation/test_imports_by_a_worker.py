@@ -49,7 +49,9 @@ def swept_into(upload: Upload, state: UploadState) -> bool:
 
 
 @pytest.mark.parametrize("keep_good", [True, False])
-def test_an_import_is_stopped_while_it_runs_and_what_it_says_is_what_is_there(upload: Upload, keep_good: bool) -> None:
+def test_an_import_is_stopped_while_it_runs_and_what_it_says_is_what_is_there(
+    upload: Upload, *, keep_good: bool
+) -> None:
     with worker(queues="default"):
         uploads.confirm(upload, keep_good=keep_good)
         wait_for(lambda: in_the_middle(upload), every=0.01)

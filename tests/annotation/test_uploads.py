@@ -147,7 +147,7 @@ class TestStopping:
 
     @pytest.mark.parametrize(("keep_good", "stay"), [(True, 2), (False, 0)])
     def test_what_was_imported_before_stays_where_good_lines_alone_were_wanted(
-        self, world: World, stops_after_two: None, keep_good: bool, stay: int
+        self, world: World, stops_after_two: None, *, keep_good: bool, stay: int
     ) -> None:
         upload = received(world, *({"prompt": f"{number}?"} for number in range(5)), keep_good=keep_good)
         assert (upload.state, upload.rows) == (UploadState.STOPPED, stay)
