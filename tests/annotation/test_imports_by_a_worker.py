@@ -16,7 +16,7 @@ from tests.world import World
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.long]
 
-LINES = 60_000
+LINES = 40_000
 
 
 @pytest.fixture
