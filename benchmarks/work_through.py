@@ -1,4 +1,4 @@
-"""`python -m benchmarks.work_through --rankings FILE --demonstrations FILE --json FILE`: real files, worked through whole.
+"""`python -m benchmarks.work_through --rankings FILE --demonstrations FILE --json FILE`: real files worked through.
 
 An admin makes a project and imports sets of outputs (JSON lines, also gzipped: prompt, and completions with text and
 model) and demonstrations (prompt, completion, language). Annotators open and rank every set over HTTP, a reviewer
@@ -234,7 +234,7 @@ def exported(ada: Person, kind: str) -> list[Json]:
 
 def checked_rankings(rows: list[Json], submitted: list[tuple[str, Ranks]], sets: list[Json], held: list[Json]) -> Json:
     """What was submitted is what is exported, and every output of the files was ranked or is held."""
-    by_prompt = {prompt: ranks for prompt, ranks in submitted}
+    by_prompt = dict(submitted)
     assert len(by_prompt) == len(submitted) == len(rows), "a set was ranked twice, or a ranking is lost"
     exported: Counter[tuple[str, str, str]] = Counter()
     for row in rows:
