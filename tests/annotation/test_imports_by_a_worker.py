@@ -61,19 +61,6 @@ def test_an_import_is_stopped_while_it_runs_and_what_it_says_is_what_is_there(
     assert 0 < upload.rows < LINES if keep_good else upload.rows == 0
 
 
-def test_a_worker_killed_in_the_middle_leaves_nothing_and_the_next_one_imports_all_of_it_once(upload: Upload) -> None:
-    with worker(queues="default") as doomed:
-        uploads.confirm(upload, keep_good=True)
-        wait_for(lambda: in_the_middle(upload), every=0.01)
-        doomed.kill()
-        doomed.wait()
-    wait_for(lambda: not others_at_work(), seconds=30)
-    assert Prompt.objects.count() == 0
-    with worker(queues="default"):
-        wait_for(lambda: swept_into(upload, UploadState.DONE), seconds=120, every=2)
-    assert (upload.rows, upload.repeats, Prompt.objects.count()) == (LINES, 0, LINES)
-
-
 def test_a_file_that_kills_every_worker_is_given_up(upload: Upload) -> None:
     uploads.confirm(upload, keep_good=True)
     for death in range(1, uploads.MOST_BEGUN + 1):
