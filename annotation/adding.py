@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, NamedTuple, TypeVar
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models.functions import Now
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
+from annotation.copying import copied
 from annotation.giveaways import giveaway
-from annotation.likeness import bands_of
+from annotation.likeness import all_bands, bands_of
 from annotation.models import (
     Assignment,
     Completion,
     Generator,
     Item,
     ItemKind,
-    Pool,
     Project,
     Prompt,
     PromptKind,
@@ -33,12 +34,22 @@ from annotation.refusals import Refused
 from annotation.wording import cleaned_messages, digest_of, pool_for, split_for, storable
 
 BATCH = 1_000
+KINDS, USE_CASES = tuple(PromptKind.values), tuple(UseCase.values)
+
+# The first with a text settles its split and pool; whoever comes second is told what they are.
+SETTLE = """
+insert into annotation_wording (project_id, digest, split, pool)
+select %s, proposed.* from unnest(%s::text[], %s::text[], %s::text[]) proposed
+on conflict (project_id, digest) do nothing returning digest, split, pool
+"""
+
+Settled = tuple[str, str]  # split and pool
 
 Row = TypeVar("Row")
 
 
 class NewPrompt(NamedTuple):
-    """`split`: only for a text that comes from elsewhere with a split of its own."""
+    """`split`: only for a text that comes from elsewhere with one of its own; `digest`: of messages clean already."""
 
     messages: Sequence[Message]
     kind: str = PromptKind.PLAIN
@@ -48,6 +59,7 @@ class NewPrompt(NamedTuple):
     assignment: Assignment | None = None
     split: Split | None = None
     harmful: bool = False
+    digest: str = ""
 
 
 class NewCompletion(NamedTuple):
@@ -82,23 +94,23 @@ def add_prompts(project: Project, rows: Sequence[NewPrompt], *, with_items: bool
     transactions too: who comes second waits for the first and reads what it settled.
     """
     prompts = [_prompt(project, row) for row in rows]
-    wordings = _settled(project, prompts)
-    for prompt in prompts:
-        wording = wordings[prompt.digest]
-        prompt.split, prompt.pool = wording.split, wording.pool
-    Prompt.objects.bulk_create(prompts, batch_size=BATCH)
+    settled = _settled(project, prompts)
+    for prompt, bands in zip(prompts, all_bands([prompt.messages for prompt in prompts]), strict=True):
+        prompt.split, prompt.pool = settled[prompt.digest]
+        prompt.bands = bands
+    copied(prompts)
     if with_items and project.demonstrations_per_prompt:
-        Item.objects.bulk_create([_demonstration_item(project, prompt) for prompt in prompts], batch_size=BATCH)
+        copied(_demonstration_item(project, prompt) for prompt in prompts)
     return prompts
 
 
 def reword(prompt: Prompt, content: Mapping[str, Any]) -> None:
     """Give an instruction that nobody has worked on other words, or another kind, use case or language. Not saved."""
     new = _prompt(prompt.project, NewPrompt(**content, author=prompt.author))
-    wording = _settled(prompt.project, [new])[new.digest]
-    for name in ("messages", "kind", "use_case", "language", "digest", "bands"):
+    for name in ("messages", "kind", "use_case", "language", "digest"):
         setattr(prompt, name, getattr(new, name))
-    prompt.split, prompt.pool = Split(wording.split), Pool(wording.pool)
+    prompt.bands = bands_of(new.messages)
+    prompt.split, prompt.pool = _settled(prompt.project, [new])[new.digest]
     Item.objects.filter(prompt=prompt).update(language=prompt.language)
 
 
@@ -117,7 +129,7 @@ def add_completions(generator: Generator, rows: Iterable[NewCompletion]) -> list
                     _("The generator's project has no prompt %(missing)s.")
                     % {"missing": ", ".join(map(str, sorted(missing)[:5]))}
                 )
-            added += Completion.objects.bulk_create(
+            added += copied(
                 Completion(
                     generator=generator, prompt_id=row.prompt_id, text=storable(row.text),
                     sampling=row.sampling, seed=row.seed, giveaway=giveaway(row.text, generator=generator.name),
@@ -139,7 +151,7 @@ def add_ranking_items(
     with transaction.atomic():
         for batch in batched(sets, BATCH):
             known = _checked_sets(project, batch)
-            added += Item.objects.bulk_create(
+            added += copied(
                 Item(
                     project=project, kind=ItemKind.RANKING, prompt=prompt, **members, author_id=prompt.author_id,
                     language=prompt.language, priority=priority, overlap=annotators,
@@ -206,30 +218,31 @@ def batched(rows: Iterable[Row], size: int) -> Iterator[list[Row]]:
 
 
 def _prompt(project: Project, row: NewPrompt) -> Prompt:
-    _check_choice(_("kind"), row.kind, PromptKind.values)
-    _check_choice(_("use case"), row.use_case, UseCase.values)
-    _check_choice(_("language"), row.language, project.languages)
-    messages = cleaned_messages(row.messages, longest=project.max_prompt_characters)
-    digest = digest_of(messages)
+    """As it will be kept, but for the bands, and for the split and pool where the text has them already."""
+    _check_choice(gettext_lazy("kind"), row.kind, KINDS)
+    _check_choice(gettext_lazy("use case"), row.use_case, USE_CASES)
+    _check_choice(gettext_lazy("language"), row.language, project.languages)
+    clean = row.messages if row.digest else cleaned_messages(row.messages, longest=project.max_prompt_characters)
+    messages, digest = list(clean), row.digest or digest_of(clean)
     return Prompt(
-        project=project, author=row.author, messages=messages, kind=row.kind, use_case=row.use_case,
-        language=row.language, assignment=row.assignment, digest=digest, bands=bands_of(messages),
-        pool=pool_for(digest), harmful=row.harmful,
+        project_id=project.pk, author=row.author, messages=messages, kind=row.kind, use_case=row.use_case,
+        language=row.language, assignment=row.assignment, digest=digest, pool=pool_for(digest), harmful=row.harmful,
         split=row.split or split_for(project.pk, row.author.pk if row.author else None, digest),
     )  # fmt: skip
 
 
-def _settled(project: Project, prompts: Sequence[Prompt]) -> dict[str, Wording]:
-    """The wordings of these prompts. Sorted, so that two such inserts never wait for each other in a ring."""
-    proposed = {prompt.digest: prompt for prompt in reversed(prompts)}
-    Wording.objects.bulk_create(
-        [
-            Wording(project=project, digest=digest, split=proposed[digest].split, pool=proposed[digest].pool)
-            for digest in sorted(proposed)
-        ],
-        ignore_conflicts=True,
-    )
-    return {wording.digest: wording for wording in Wording.objects.filter(project=project, digest__in=proposed)}
+def _settled(project: Project, prompts: Sequence[Prompt]) -> dict[str, Settled]:
+    """Split and pool of each text. Sorted, so that two such inserts never wait for each other in a ring."""
+    proposed = {prompt.digest: (str(prompt.split), str(prompt.pool)) for prompt in reversed(prompts)}
+    digests = sorted(proposed)
+    splits, pools = ([proposed[digest][place] for digest in digests] for place in (0, 1))
+    with connection.cursor() as cursor:
+        cursor.execute(SETTLE, [project.pk, digests, splits, pools])
+        settled = {digest: (split, pool) for digest, split, pool in cursor.fetchall()}
+    if before := proposed.keys() - settled.keys():
+        wordings = Wording.objects.filter(project=project, digest__in=before)
+        settled |= {wording.digest: (wording.split, wording.pool) for wording in wordings}
+    return settled
 
 
 def _demonstration_item(project: Project, prompt: Prompt) -> Item:
@@ -240,7 +253,7 @@ def _demonstration_item(project: Project, prompt: Prompt) -> Item:
     )  # fmt: skip
 
 
-def _check_choice(name: str, found: str, expected: Sequence[str]) -> None:
+def _check_choice(name: Any, found: str, expected: Collection[str]) -> None:
     if found not in expected:
         raise Refused(
             _("The %(name)s is %(found)r; expected one of %(expected)s.")

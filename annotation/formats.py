@@ -219,10 +219,11 @@ def _read_parquet(file: IO[bytes]) -> Iterator[tuple[int, Row | UnreadableRow]]:
     import pyarrow.parquet
 
     number = 0
+    pyarrow.set_memory_pool(pyarrow.system_memory_pool())  # the default one keeps what is freed: three times the memory
     try:
         # Page by page: by default a whole group of rows would be in memory, and some files have but one.
         opened = pyarrow.parquet.ParquetFile(file, pre_buffer=False, buffer_size=CHUNK)
-        for batch in opened.iter_batches(batch_size=BATCH):
+        for batch in opened.iter_batches(batch_size=BATCH // 2, use_threads=False):
             for row in batch.to_pylist(maps_as_pydicts="lossy"):
                 number += 1
                 yield number, _without_nulls(row)

@@ -6,7 +6,7 @@ It looks for what a model says of itself, not for names alone: an answer may wel
 from __future__ import annotations
 
 import re
-from functools import lru_cache
+from functools import cache, lru_cache
 
 LONGEST = 200
 SHORTEST_NAME = 3
@@ -23,8 +23,20 @@ MADE = r"(?:created|developed|trained|made|built|designed|powered)(?: and \w+)? 
 
 def giveaway(text: str, *, generator: str = "") -> str:
     """The words with which the text says that one of the known models, or `generator`, wrote it; empty if none."""
-    found = _pattern(generator.strip()).search(text)
+    generator = generator.strip()
+    own = [generator.casefold()] if len(generator) >= SHORTEST_NAME else []
+    if not any(map(text.casefold().__contains__, (*_names(), *own))):
+        return ""
+    found = _pattern(generator).search(text)
     return found.group().strip()[:LONGEST] if found else ""
+
+
+@cache
+def _names() -> list[str]:
+    """The longest fixed part of each name and maker. A text without any matches nothing: most texts, told quickly."""
+    optional = r"\(\?:[^)]*\)\?| \?"
+    parts = {max(re.split(optional, name), key=len) for name in f"{NAMES}|{MAKERS}".split("|")}
+    return [part for part in parts if not any(other != part and other in part for other in parts)]
 
 
 @lru_cache(maxsize=256)

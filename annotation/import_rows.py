@@ -12,7 +12,8 @@ from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext as _
 
-from annotation.models import Project, PromptKind, ReviewState, Split, UseCase
+from annotation.adding import KINDS, USE_CASES
+from annotation.models import Project, ReviewState, Split
 from annotation.models.projects import MAX_K, MIN_K
 from annotation.models.texts import Message
 from annotation.refusals import Refused
@@ -21,6 +22,7 @@ from annotation.wording import cleaned, cleaned_messages, digest_of, storable
 Row = dict[str, Any]
 
 UNNAMED = "imported"
+REVIEWS, SPLITS = tuple(ReviewState.values), tuple(Split.values)
 LONGEST_NAME = 120
 
 
@@ -113,7 +115,7 @@ PARSERS: dict[str, Callable[[Project, Row], ImportedRow]] = {
 def _common(project: Project, row: Row) -> dict[str, Any]:
     return {
         "prompt": _prompt(project, row),
-        "review": _choice(row, "review", ReviewState.values) or ReviewState.PENDING,
+        "review": _choice(row, "review", REVIEWS) or ReviewState.PENDING,
         "created_at": _moment(row),
         "harmful": bool(_truth(row, "harmful")),
     }
@@ -125,10 +127,10 @@ def _prompt(project: Project, row: Row) -> ImportedPrompt:
         raise Refused(_("There is no “prompt”. Found are: %(found)s.") % {"found": ", ".join(map(str, row)) or "–"})
     messages = given if isinstance(given, list) else [{"role": "user", "content": given}]
     kept = cleaned_messages(messages, longest=project.max_prompt_characters)
-    split = _choice(row, "split", Split.values)
+    split = _choice(row, "split", SPLITS)
     return ImportedPrompt(
         messages=kept, digest=digest_of(kept),
-        kind=_choice(row, "kind", PromptKind.values), use_case=_choice(row, "use_case", UseCase.values),
+        kind=_choice(row, "kind", KINDS), use_case=_choice(row, "use_case", USE_CASES),
         language=_choice(row, "language", project.languages), split=Split(split) if split else None,
     )  # fmt: skip
 

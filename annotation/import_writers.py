@@ -4,16 +4,26 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from django.db.models import Max
 
 from annotation.adding import NewPrompt, RankingSet, add_prompts, add_ranking_items
+from annotation.copying import copied
 from annotation.exporting import pseudonym
 from annotation.giveaways import giveaway
 from annotation.import_rows import ImportedPrompt, ImportedRow
 from annotation.models import Completion, Demonstration, Generator, GeneratorKind, Item, Project, Prompt, Ranking, User
 
 CompletionKey = tuple[int, int, str]
+
+
+class Prompts(NamedTuple):
+    """Each row's prompt; those of them that were there before; how many had to be made."""
+
+    of_rows: list[Prompt]
+    before: list[Prompt]
+    added: int
 
 
 class Writer:
@@ -35,27 +45,26 @@ class Writer:
         return writers[kind](rows)
 
     def _instructions(self, rows: Sequence[ImportedRow]) -> int:
-        _prompts, added = self._prompts(rows, with_items=True)
-        return added
+        return self._prompts(rows, with_items=True).added
 
     def _demonstrations(self, rows: Sequence[ImportedRow]) -> int:
-        prompts, _added = self._prompts(rows)
-        there = set(Demonstration.objects.filter(prompt__in=prompts).values_list("prompt_id", "text"))
+        prompts, before, _added = self._prompts(rows)
+        there = set(Demonstration.objects.filter(prompt__in=before).values_list("prompt_id", "text"))
         new: dict[tuple[int, str], Demonstration] = {}
         for prompt, row in zip(prompts, rows, strict=True):
             if (prompt.pk, row.text) not in there:
                 record = Demonstration(prompt=prompt, text=row.text, review=row.review, created_at=row.created_at)
                 new.setdefault((prompt.pk, row.text), record)
-        return len(Demonstration.objects.bulk_create(new.values()))
+        return len(copied(new.values()))
 
     def _outputs(self, rows: Sequence[ImportedRow]) -> int:
         """A row's mark as possibly harmful is the set's here; elsewhere it is the prompt's."""
-        prompts, _added = self._prompts(rows, marking=False)
-        ids = self._completions(prompts, rows)
+        prompts, before, _added = self._prompts(rows, marking=False)
+        ids = self._completions(prompts, before, rows)
         sets = [RankingSet(prompt, chosen, row.harmful) for prompt, chosen, row in zip(prompts, ids, rows, strict=True)]
         waiting = {
             (item.prompt_id, frozenset([*item.completions, *map(int, item.twins), *item.held]))
-            for item in self.project.items.filter(prompt__in=prompts)
+            for item in self.project.items.filter(prompt__in=before)
         }
         new = {(each.prompt.pk, frozenset(each.completion_ids)): each for each in sets}
         fresh = [each for key, each in new.items() if key not in waiting]
@@ -63,21 +72,19 @@ class Writer:
 
     def _rankings(self, rows: Sequence[ImportedRow]) -> int:
         """Equal rankings in one file are several people's; equal to one that was there before, it is the same again."""
-        prompts, _added = self._prompts(rows)
-        ids = self._completions(prompts, rows)
-        before = Ranking.objects.filter(prompt__in=prompts, pk__lte=self.last_ranking)
-        there = {_identity(self.project, ranking) for ranking in before}
+        prompts, before, _added = self._prompts(rows)
+        ids = self._completions(prompts, before, rows)
+        earlier = Ranking.objects.filter(prompt__in=before, pk__lte=self.last_ranking)
+        there = {_identity(self.project, ranking) for ranking in earlier}
         made = [_ranking(prompt, row, chosen) for prompt, row, chosen in zip(prompts, rows, ids, strict=True)]
         new = [ranking for ranking in made if _identity(self.project, ranking) not in there]
-        return len(Ranking.objects.bulk_create(new))
+        return len(copied(new))
 
-    def _prompts(
-        self, rows: Sequence[ImportedRow], *, with_items: bool = False, marking: bool = True
-    ) -> tuple[list[Prompt], int]:
-        """Each row's prompt, and how many of them had to be made."""
+    def _prompts(self, rows: Sequence[ImportedRow], *, with_items: bool = False, marking: bool = True) -> Prompts:
         known: dict[str, list[Prompt]] = defaultdict(list)
         for prompt in Prompt.objects.filter(project=self.project, digest__in={row.prompt.digest for row in rows}):
             known[prompt.digest].append(prompt)
+        before = [prompt for alike in known.values() for prompt in alike]
         missing: dict[str, list[ImportedPrompt]] = defaultdict(list)
         for row in rows:
             alike = missing[row.prompt.digest]
@@ -89,7 +96,7 @@ class Writer:
         prompts = [_found(row.prompt, known) for row in rows]
         if marking:
             self._mark_harmful([prompt for prompt, row in zip(prompts, rows, strict=True) if row.harmful])
-        return prompts, len(new)
+        return Prompts(prompts, before, len(new))
 
     def _mark_harmful(self, prompts: Sequence[Prompt]) -> None:
         """What waits of a prompt is marked with it, whenever the mark came."""
@@ -100,14 +107,16 @@ class Writer:
             prompt.harmful = True
 
     def _new(self, prompt: ImportedPrompt) -> NewPrompt:
-        given = {"kind": prompt.kind, "use_case": prompt.use_case, "split": prompt.split}
+        given = {"kind": prompt.kind, "use_case": prompt.use_case, "split": prompt.split, "digest": prompt.digest}
         language = prompt.language or self.project.languages[0]
         return NewPrompt(prompt.messages, language=language, **{k: v for k, v in given.items() if v})  # type: ignore[arg-type]
 
-    def _completions(self, prompts: Sequence[Prompt], rows: Sequence[ImportedRow]) -> list[list[int]]:
+    def _completions(
+        self, prompts: Sequence[Prompt], before: Sequence[Prompt], rows: Sequence[ImportedRow]
+    ) -> list[list[int]]:
         """The ids of each row's completions, in its order."""
         generators = self._generators({each.model for row in rows for each in row.completions})
-        there = Completion.objects.filter(prompt__in=prompts, generator__in=generators.values())
+        there = Completion.objects.filter(prompt__in=before, generator__in=generators.values())
         known = {(each.prompt_id, each.generator_id, each.text): each for each in there}
         keys: list[list[CompletionKey]] = []
         new: dict[CompletionKey, Completion] = {}
@@ -119,7 +128,7 @@ class Writer:
                         prompt_id=key[0], generator_id=key[1], text=key[2],
                         giveaway=giveaway(key[2], generator=each.model),
                     )  # fmt: skip
-        Completion.objects.bulk_create(new.values())
+        copied(new.values())
         known |= new
         return [[known[key].pk for key in of_row] for of_row in keys]
 

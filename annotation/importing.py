@@ -29,7 +29,7 @@ SAMPLE = 5
 IMPORT_LOCK = 0x494D  # the first of two; the second is the project
 
 
-Told = Callable[[int], None]  # how many good lines are through, now and then
+Told = Callable[[int], bool]  # how many lines are read, now and then; whether to go on
 
 
 class BadRow(NamedTuple):
@@ -41,12 +41,13 @@ class BadRow(NamedTuple):
 class ImportReport:
     """`rows` came in; `repeats` were there already and are not counted twice; `bad` were not understood.
 
-    `errors` says why, for the first thousand of them.
+    `errors` says why, for the first thousand of them. `stopped`: not all of the file was read.
     """
 
     rows: int = 0
     repeats: int = 0
     bad: int = 0
+    stopped: bool = False
     errors: list[BadRow] = field(default_factory=list)
 
     def note(self, line: int, message: str) -> None:
@@ -63,42 +64,44 @@ class Findings(ImportReport):
 
 
 def look_through(
-    project: Project, kind: str, file: IO[bytes], *, name: str, tell: Told = lambda rows: None
+    project: Project, kind: str, file: IO[bytes], *, name: str, tell: Told = lambda lines: True
 ) -> Findings:
     """Read and check all of a file. Nothing is written."""
     findings = Findings()
-    for batch in batched(_good_rows(project, kind, file, name, findings), BATCH):
+    for batch in batched(_good_rows(project, kind, file, name, findings, tell), BATCH):
         findings.rows += len(batch)
         findings.sample += batch[: SAMPLE - len(findings.sample)]
-        tell(findings.rows)
     return findings
 
 
 @transaction.atomic
 def import_rows(
     project: Project, kind: str, file: IO[bytes], *, user: User, keep_good: bool = False, name: str = "",
-    tell: Told = lambda rows: None,
+    tell: Told = lambda lines: True,
 ) -> ImportReport:  # fmt: skip
-    """Add a file's rows. `kind` of KINDS; the format is told by the file's name."""
+    """Add a file's rows. `kind` of KINDS; the format is told by the file's name.
+
+    Where it is stopped, the rows before stay if `keep_good`, else none does: it is not known yet whether all are good.
+    """
     report = ImportReport()
     if not alone(project):
         report.note(0, _("Another import into this project is running. Please wait until it is done."))
         return report
     _check_references_at_once()
     writer = Writer(project, user=user)
-    for batch in batched(_good_rows(project, kind, file, name or file.name, report), BATCH):
-        if keep_good or not report.bad:
+    for batch in batched(_good_rows(project, kind, file, name or file.name, report, tell), BATCH):
+        if keep_good or not (report.bad or report.stopped):
             added = writer.write(kind, [row for _line, row in batch])
             report.rows += added
             report.repeats += len(batch) - added
-            tell(report.rows + report.repeats)
-    if report.bad and not keep_good:
+    if (report.bad or report.stopped) and not keep_good:
         transaction.set_rollback(True)
         report.rows = report.repeats = 0
     else:
         audit.record(
             audit.Action.IMPORTED, actor=user, project=project,
             kind=kind, file=storable(name or file.name)[:200], rows=report.rows, repeats=report.repeats, bad=report.bad,
+            stopped=report.stopped,
         )  # fmt: skip
     return report
 
@@ -111,9 +114,12 @@ def alone(project: Project) -> bool:
 
 
 def _good_rows(
-    project: Project, kind: str, file: IO[bytes], name: str, report: ImportReport
+    project: Project, kind: str, file: IO[bytes], name: str, report: ImportReport, tell: Told
 ) -> Iterator[tuple[int, ImportedRow]]:
-    for line, row in formats.read(file, name):
+    for read, (line, row) in enumerate(formats.read(file, name)):
+        if read % BATCH == 0 and not tell(read):
+            report.stopped = True
+            return
         try:
             if isinstance(row, formats.UnreadableRow):
                 raise Refused(str(row))

@@ -23,10 +23,12 @@ BANDS, ROWS = 12, 3
 ALIKE = 0.6  # of the runs of both
 SHORTEST = 12  # characters: less is hardly begun
 LONGEST = 50_000  # what comes after is not compared
+TOGETHER = 20_000  # characters whose bands are made at once
 COMPARED = 50
 SHOWN = 3
 
 Hashes = NDArray[np.uint64]
+Points = NDArray[np.uint32]
 
 _dice = np.random.Generator(np.random.PCG64(0x504C554D))
 _factors = _dice.integers(1, 2**63, BANDS * ROWS, dtype=np.uint64) * np.uint64(2) + np.uint64(1)
@@ -48,13 +50,38 @@ class Like(NamedTuple):
 
 def bands_of(messages: Sequence[Message]) -> list[int]:
     """The numbers by which the index finds a text like this one. None for a text shorter than a run."""
-    hashes = _hashes(messages)
-    if not hashes.size:
-        return []
-    smallest = (hashes[:, None] * _factors[None, :]).min(axis=0)
-    folded = (smallest.reshape(BANDS, ROWS) * _mix[None, :ROWS]).sum(axis=1, dtype=np.uint64)
-    numbers: list[int] = (folded >> np.uint64(32)).astype(np.uint32).view(np.int32).tolist()
-    return numbers
+    return all_bands([messages])[0]
+
+
+def all_bands(chats: Sequence[Sequence[Message]]) -> list[list[int]]:
+    """The same of many texts at once, a fraction of the work for each."""
+    bands: list[list[int]] = []
+    part: list[Points] = []
+    characters = 0
+    for points in map(_points, chats):
+        part.append(points)
+        characters += points.size
+        if characters > TOGETHER:
+            bands += _bands(part)
+            part, characters = [], 0
+    return bands + _bands(part)
+
+
+def _bands(texts: Sequence[Points]) -> list[list[int]]:
+    """Of texts that are in memory together: their runs in one array, and from where to where each text's are."""
+    bands: list[list[int]] = [[] for _text in texts]
+    long_enough = [place for place, points in enumerate(texts) if points.size >= RUN]
+    if not long_enough:
+        return bands
+    hashes = [_hashed(texts[place]) for place in long_enough]
+    starts = np.cumsum([0, *(each.size for each in hashes[:-1])])
+    together = np.concatenate(hashes)
+    smallest = np.stack([np.minimum.reduceat(together * factor, starts) for factor in _factors], axis=1)
+    folded = (smallest.reshape(-1, BANDS, ROWS) * _mix[None, None, :ROWS]).sum(axis=2, dtype=np.uint64)
+    numbers = (folded >> np.uint64(32)).astype(np.uint32).view(np.int32)
+    for place, of_text in zip(long_enough, numbers.tolist(), strict=True):
+        bands[place] = of_text
+    return bands
 
 
 def likeness(one: Sequence[Message], other: Sequence[Message]) -> float:
@@ -79,14 +106,22 @@ def alike(project: Project, messages: Sequence[Message], *, besides: int | None 
 
 
 def _hashes(messages: Sequence[Message]) -> Hashes:
-    """A hash of each run of characters, letters and digits alone, without their case."""
+    """A hash of each run of characters."""
+    return _hashed(_points(messages))
+
+
+def _points(messages: Sequence[Message]) -> Points:
+    """The letters and digits alone, without their case, as code points."""
     said = " ".join(turn["content"] for turn in messages)[:LONGEST]
     text = unicodedata.normalize("NFKC", said).casefold()
     plain = re.sub(r"[\W_]+", " ", text).strip()
-    points = np.frombuffer(plain.encode("utf-32-le", "replace"), dtype=np.uint32).astype(np.uint64)
-    if points.size < RUN:
-        return np.empty(0, dtype=np.uint64)
-    windows = np.lib.stride_tricks.sliding_window_view(points, RUN)
-    mixed = (windows * _mix[None, :]).sum(axis=1, dtype=np.uint64)
-    hashes: Hashes = mixed ^ (mixed >> np.uint64(29))
-    return hashes
+    return np.frombuffer(plain.encode("utf-32-le", "replace"), dtype=np.uint32)
+
+
+def _hashed(points: Points) -> Hashes:
+    """A hash of each run of four."""
+    runs = max(points.size - RUN + 1, 0)
+    mixed = np.zeros(runs, dtype=np.uint64)
+    for place, factor in enumerate(_mix):
+        mixed += points[place : place + runs].astype(np.uint64) * factor
+    return mixed ^ (mixed >> np.uint64(29))

@@ -2,14 +2,13 @@
 
 Small files are worked through at once, the others in a worker. The row in the database says what is to be done; a
 message is only a nudge. A pass over a file holds the row's lock and ends with its transaction, so that it happens once
-however often it is asked for, and begins anew where a worker died.
+however often it is asked for, and begins anew where a worker died: a few times, as the file may be what kills it.
 """
 
 from __future__ import annotations
 
-import os
 from datetime import timedelta
-from pathlib import Path
+from functools import partial
 from typing import IO, Any
 
 from django.conf import settings
@@ -20,7 +19,7 @@ from django.utils.text import Truncator
 from django.utils.translation import get_language, override
 from django.utils.translation import gettext as _
 
-from annotation import importing
+from annotation import importing, passes
 from annotation.import_rows import ImportedRow
 from annotation.messages import nudge
 from annotation.models import Project, Upload, UploadState, User
@@ -28,6 +27,7 @@ from annotation.refusals import Refused
 from annotation.wording import storable
 
 KEPT = timedelta(days=2)
+MOST_BEGUN = 3
 LONGEST_SHOWN = 600
 TASK = "annotation.tasks.carry_on"
 
@@ -80,6 +80,31 @@ def forget(upload: Upload) -> None:
     transaction.on_commit(lambda: _clear(upload))
 
 
+def stop(upload: Upload) -> None:
+    """Have no more of it looked through or imported: at once, or by whoever is at it after the next few lines."""
+    with transaction.atomic():
+        free = Upload.objects.select_for_update(skip_locked=True).filter(pk=upload.pk).first()
+        if free is None:
+            passes.ask_to_stop(upload)
+        elif free.is_waiting:
+            free.state = UploadState.STOPPED
+            free.save()
+            passes.end(free)
+        else:
+            raise Refused(_("The file is not being worked on any more."))
+
+
+def begin_again(upload: Upload) -> Upload:
+    """Work through what was broken off once more from its beginning, as was decided before."""
+    with transaction.atomic():
+        current = Upload.objects.select_for_update().get(pk=upload.pk)
+        if current.is_broken_off:
+            current.state, current.failure = UploadState.RECEIVED, ""
+            current.save()
+            passes.end(current)
+    return _begun(current)
+
+
 def carry_on(upload_id: int) -> None:
     """Do what is to be done next on a file, and what follows from that. Nothing, where somebody is at it."""
     try:
@@ -92,19 +117,11 @@ def carry_on(upload_id: int) -> None:
 
 
 def sweep() -> None:
-    """Remind the workers of what waits, and forget files that were looked through and never confirmed."""
+    """Remind the workers of what waits, and forget files about which nobody has said a word for days."""
     for pk in Upload.objects.waiting().values_list("pk", flat=True):
         nudge(TASK, pk)
-    for old in Upload.objects.filter(state=UploadState.CHECKED, changed_at__lt=timezone.now() - KEPT):
+    for old in Upload.objects.resting().filter(changed_at__lt=timezone.now() - KEPT):
         discard(old)
-
-
-def lines_read(upload: Upload) -> int | None:
-    """How many good lines the pass over the file that is under way has behind it; None before it has begun."""
-    try:
-        return int(_progress(upload).read_text())
-    except (FileNotFoundError, ValueError):
-        return None
 
 
 def _begun(upload: Upload) -> Upload:
@@ -123,32 +140,44 @@ def _one_pass(upload_id: int) -> bool:
     upload = free.select_related("project", "user").filter(pk=upload_id).first()
     if upload is None or (upload.state == UploadState.CONFIRMED and not importing.alone(upload.project)):
         return False
-    with override(upload.language), upload.path.open("rb") as file:
-        passes = {UploadState.RECEIVED: _look_through, UploadState.CONFIRMED: _import}
-        passes[UploadState(upload.state)](upload, file)
-    _progress(upload).unlink(missing_ok=True)
+    begun = passes.begin(upload)
+    with override(upload.language):
+        if begun > MOST_BEGUN:
+            upload.state = UploadState.FAILED
+            upload.failure = _("The worker ended in the middle of it %(times)d times. Its log may say why.") % {
+                "times": MOST_BEGUN
+            }
+        else:
+            steps = {UploadState.RECEIVED: _look_through, UploadState.CONFIRMED: _import}
+            with upload.path.open("rb") as file:
+                steps[UploadState(upload.state)](upload, file, partial(passes.tell, upload, begun))
+    passes.end(upload)
     upload.save()
     return upload.is_waiting
 
 
-def _look_through(upload: Upload, file: IO[bytes]) -> None:
-    found = importing.look_through(
-        upload.project, upload.kind, file, name=upload.name, tell=lambda rows: _tell(upload, rows)
-    )
+def _look_through(upload: Upload, file: IO[bytes], tell: importing.Told) -> None:
+    found = importing.look_through(upload.project, upload.kind, file, name=upload.name, tell=tell)
     upload.good, upload.bad, upload.errors = found.rows, found.bad, found.errors
     upload.sample = [as_shown(line, row) for line, row in found.sample]
+    if found.stopped:
+        upload.state = UploadState.STOPPED
+        return
     decided = upload.keep_good or (upload.keep_good is not None and not upload.bad)
     upload.state = UploadState.CONFIRMED if decided else UploadState.CHECKED
 
 
-def _import(upload: Upload, file: IO[bytes]) -> None:
+def _import(upload: Upload, file: IO[bytes], tell: importing.Told) -> None:
     """What has become bad meanwhile, as the project's limits have, keeps the file out as it would have before."""
     report = importing.import_rows(
         upload.project, upload.kind, file, user=upload.user, keep_good=bool(upload.keep_good), name=upload.name,
-        tell=lambda rows: _tell(upload, rows),
+        tell=tell,
     )  # fmt: skip
     upload.rows, upload.repeats = report.rows, report.repeats
     upload.bad, upload.errors = report.bad, report.errors
+    if report.stopped:
+        upload.state = UploadState.STOPPED
+        return
     if report.bad and not upload.keep_good:
         upload.state = UploadState.CHECKED
         return
@@ -175,18 +204,6 @@ def _cut(text: str) -> str:
     return Truncator(text).chars(LONGEST_SHOWN)
 
 
-def _tell(upload: Upload, rows: int) -> None:
-    """The pass is one transaction, of which nobody sees anything before its end; a file beside it is seen."""
-    told = _progress(upload)
-    new = told.with_suffix(".new")
-    new.write_text(str(rows))
-    os.replace(new, told)
-
-
-def _progress(upload: Upload) -> Path:
-    return upload.path.with_suffix(".lines")
-
-
 def _clear(upload: Upload) -> None:
-    for path in (upload.path, _progress(upload)):
-        path.unlink(missing_ok=True)
+    upload.path.unlink(missing_ok=True)
+    passes.end(upload)

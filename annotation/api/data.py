@@ -65,6 +65,26 @@ class ConfirmImport(Endpoint):
         return import_response(uploads.confirm(upload_of(self.user, slug, pk), keep_good=keep_good))
 
 
+class StopImport(Endpoint):
+    @extend_schema(request=None, responses={200: ImportSerializer, 202: ImportSerializer})
+    def post(self, request: Request, slug: str, pk: int) -> Response:
+        """Stop a file that is being worked on. The rows before stay with `keep_good`, else none does.
+
+        200: it has stopped; 202: whoever is at it stops after the next few lines.
+        """
+        upload = upload_of(self.user, slug, pk)
+        uploads.stop(upload)
+        upload.refresh_from_db()
+        return import_response(upload)
+
+
+class ImportAgain(Endpoint):
+    @extend_schema(request=None, responses={200: ImportSerializer, 202: ImportSerializer})
+    def post(self, request: Request, slug: str, pk: int) -> Response:
+        """Work through a file that was stopped, or failed, once more from its beginning."""
+        return import_response(uploads.begin_again(upload_of(self.user, slug, pk)))
+
+
 def upload_of(user: User, slug: str, pk: int) -> Upload:
     return get_object_or_404(Upload, pk=pk, project=access.project_for(user, slug, Role.ADMIN))
 

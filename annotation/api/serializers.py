@@ -6,7 +6,7 @@ from typing import Any
 
 from rest_framework import serializers
 
-from annotation import uploads
+from annotation import passes
 from annotation.models import (
     ApiToken,
     AppealState,
@@ -296,7 +296,8 @@ class ImportSerializer(serializers.ModelSerializer[Upload]):
         read_only_fields = fields
 
     def get_lines_read(self, upload: Upload) -> int | None:
-        return uploads.lines_read(upload) if upload.is_waiting else None
+        sign = passes.sign(upload) if upload.is_waiting else None
+        return sign.lines if sign else None
 
 
 class ReviewFilterSerializer(serializers.Serializer[Any]):

@@ -20,10 +20,12 @@ class UploadState(models.TextChoices):
     CHECKED = "checked", _("waits for your word")
     CONFIRMED = "confirmed", _("is imported")
     DONE = "done", _("imported")
+    STOPPED = "stopped", _("stopped")
     FAILED = "failed", _("failed")
 
 
 WAITING = (UploadState.RECEIVED, UploadState.CONFIRMED)
+BROKEN_OFF = (UploadState.STOPPED, UploadState.FAILED)
 
 
 class UploadQuerySet(models.QuerySet["Upload"]):
@@ -31,12 +33,17 @@ class UploadQuerySet(models.QuerySet["Upload"]):
         """Those on which there is something to do for the server."""
         return self.filter(state__in=WAITING)
 
+    def resting(self) -> UploadQuerySet:
+        """Those that wait for the word of a person."""
+        return self.filter(state__in=[UploadState.CHECKED, *BROKEN_OFF])
+
 
 class Upload(models.Model):
     """A file that an admin brought: first looked through, then, if they say so, imported (annotation.uploads).
 
     `good` and `bad` are lines as they were understood, with a `sample` of the first; `rows` came in of them, `repeats`
-    were there already. `errors` are (line, reason) of the first bad lines. The file is kept until it is imported.
+    were there already. `errors` are (line, reason) of the first bad lines. The file is kept until it is imported; of
+    one that was stopped in the middle `rows` stayed.
     """
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="uploads")
@@ -85,3 +92,7 @@ class Upload(models.Model):
     @property
     def is_waiting(self) -> bool:
         return self.state in WAITING
+
+    @property
+    def is_broken_off(self) -> bool:
+        return self.state in BROKEN_OFF

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from annotation.models import Ranking
-from annotation.quality.bootstrap import DRAWS, Floats, interval, weights
+from annotation.quality.bootstrap import DRAWS, Floats, drawn_sums, interval
 from annotation.quality.judgements import Judgement, Who, judgement
 
 
@@ -96,8 +96,7 @@ def share_over_prompts(parts: Iterable[tuple[int, float, int]], *, draws: int = 
     part, whole = table.sum(axis=0)
     if len(table) == 1:  # one prompt says nothing about others
         return Agreement(float(part / whole), 0.0, 1.0, int(whole))
-    drawn = [counts @ table for counts in weights(len(table), draws=draws)]
-    sums = np.concatenate(drawn)
+    sums = drawn_sums(table, draws=draws)
     return Agreement(float(part / whole), *interval(sums[:, 0] / sums[:, 1]), int(whole))
 
 
@@ -123,10 +122,10 @@ def alpha_with_others(own: Sequence[Judgement], others: Iterable[Judgement]) -> 
         mine[each.prompt] = each.places() | mine[each.prompt]
     units: dict[int, list[list[float]]] = defaultdict(list)
     for each in others:
-        known = mine.get(each.prompt, {})
-        units[each.prompt] += [
-            [known[completion], place] for completion, place in each.places().items() if completion in known
-        ]
+        if known := mine.get(each.prompt):
+            units[each.prompt] += [
+                [known[completion], place] for completion, place in each.places().items() if completion in known
+            ]
     return ordinal_alpha(units, draws=0)
 
 
@@ -154,9 +153,8 @@ def ordinal_alpha(units: Mapping[int, Sequence[Sequence[float]]], *, draws: int 
         return Agreement(value, math.nan, math.nan, count)
     if len(pairable) == 1:
         return Agreement(value, -1.0, 1.0, count)
-    flat = tables.reshape(len(pairable), -1)
-    drawn = [_alpha((counts @ flat).reshape(-1, *tables.shape[1:])) for counts in weights(len(flat), draws=draws)]
-    return Agreement(value, *interval(np.concatenate(drawn)), count)
+    sums = drawn_sums(tables.reshape(len(pairable), -1), draws=draws)
+    return Agreement(value, *interval(_alpha(sums.reshape(-1, *tables.shape[1:]))), count)
 
 
 def _alpha(coincidences: Floats) -> Floats:

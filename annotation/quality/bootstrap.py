@@ -7,6 +7,7 @@ same interval each time.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +16,7 @@ Floats = npt.NDArray[np.float64]
 
 DRAWS = 1_000
 PER_BLOCK = 2_000_000  # numbers in memory at once
+BUNDLES = 1_000
 
 
 def weights(prompts: int, *, draws: int = DRAWS, seed: int = 0) -> Iterator[Floats]:
@@ -24,6 +26,23 @@ def weights(prompts: int, *, draws: int = DRAWS, seed: int = 0) -> Iterator[Floa
     for start in range(0, draws, block):
         rows = min(block, draws - start)
         yield chance.multinomial(prompts, np.full(prompts, 1 / prompts), size=rows).astype(np.float64)
+
+
+def drawn_sums(units: Floats, *, draws: int = DRAWS) -> Floats:
+    """The sum of what was drawn of `units` (prompt, …), a row a draw.
+
+    Of very many prompts, bundles of several are drawn: their sums vary as the sums of prompts drawn alone do.
+    """
+    if len(units) <= BUNDLES:
+        return np.concatenate([counts @ units for counts in weights(len(units), draws=draws)])
+    bundles = np.zeros((BUNDLES, units.shape[1]))
+    np.add.at(bundles, np.arange(len(units)) % BUNDLES, units)
+    return _weights_of_bundles(draws) @ bundles
+
+
+@lru_cache(maxsize=1)
+def _weights_of_bundles(draws: int) -> Floats:
+    return np.concatenate(list(weights(BUNDLES, draws=draws)))
 
 
 def interval(drawn: npt.ArrayLike) -> tuple[float, float]:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from annotation import importing, uploads
+from annotation import importing, passes, uploads
 from annotation.forms import KIND_LABELS, ImportForm
 from annotation.models import Project, Role, Upload
 from annotation.refusals import Refused
@@ -19,7 +17,6 @@ from annotation.views.live import live
 
 ERRORS_SHOWN = 200
 LATELY = 10
-PATIENCE = timedelta(minutes=1)
 EXAMPLES = {
     "instructions": '{"prompt": "Name two rivers.", "use_case": "open_qa", "language": "en"}',
     "demonstrations": '{"prompt": "Name two rivers.", "completion": "The Nile and the Danube."}',
@@ -47,13 +44,16 @@ def import_(request: SignedInRequest, project: Project) -> HttpResponse:
 def import_file(request: SignedInRequest, project: Project, pk: int) -> HttpResponse:
     """What a file would bring, what it has brought, or how far it is."""
     upload = get_object_or_404(Upload, pk=pk, project=project)
-    lines = uploads.lines_read(upload) if upload.is_waiting else None
+    sign = passes.sign(upload) if upload.is_waiting else None
+    waited = (timezone.now() - upload.changed_at).total_seconds()
     context = {
         "project": project,
         "upload": upload,
         "kind": KIND_LABELS[upload.kind],
-        "lines": lines,
-        "nobody_begins": upload.is_waiting and lines is None and upload.changed_at < timezone.now() - PATIENCE,
+        "sign": sign,
+        "lines": upload.good + upload.bad,
+        "is_stopping": upload.is_waiting and passes.is_stopping(upload),
+        "nobody_begins": upload.is_waiting and sign is None and waited > passes.PATIENCE,
         "errors": upload.errors[:ERRORS_SHOWN],
         "errors_left_out": upload.bad > ERRORS_SHOWN,
     }
@@ -71,6 +71,22 @@ def confirm(request: SignedInRequest, project: Project, pk: int) -> HttpResponse
 
 
 @project_page("POST", roles=(Role.ADMIN,))
+def stop(request: SignedInRequest, project: Project, pk: int) -> HttpResponse:
+    upload = get_object_or_404(Upload, pk=pk, project=project)
+    try:
+        uploads.stop(upload)
+    except Refused as refusal:
+        messages.error(request, str(refusal))
+    return redirect("import-file", project.slug, upload.pk)
+
+
+@project_page("POST", roles=(Role.ADMIN,))
+def begin_again(request: SignedInRequest, project: Project, pk: int) -> HttpResponse:
+    uploads.begin_again(get_object_or_404(Upload, pk=pk, project=project))
+    return redirect("import-file", project.slug, pk)
+
+
+@project_page("POST", roles=(Role.ADMIN,))
 def discard(request: SignedInRequest, project: Project, pk: int) -> HttpResponse:
     upload = get_object_or_404(Upload, pk=pk, project=project)
     try:
@@ -78,5 +94,8 @@ def discard(request: SignedInRequest, project: Project, pk: int) -> HttpResponse
     except Refused as refusal:
         messages.error(request, str(refusal))
         return redirect("import-file", project.slug, upload.pk)
-    messages.info(request, _("%s was not imported.") % upload.name)
+    if upload.rows:
+        messages.info(request, _("%s was discarded; what was imported of it stays.") % upload.name)
+    else:
+        messages.info(request, _("%s was not imported.") % upload.name)
     return redirect("import", project.slug)

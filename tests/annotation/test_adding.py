@@ -6,10 +6,12 @@ import time
 from typing import Any
 
 import pytest
+from django.db import IntegrityError
 
 from annotation.adding import NewCompletion, NewPrompt, RankingSet, add_completions, add_prompts, add_ranking_items
+from annotation.copying import copied
 from annotation.exporting import ranking_rows
-from annotation.models import Completion, Item, ItemKind
+from annotation.models import Completion, Item, ItemKind, Prompt
 from annotation.progress import progress
 from annotation.refusals import Refused
 from tests.world import World, answer, make_generator, make_prompt, make_ranking_item, rank, taken
@@ -118,3 +120,37 @@ def test_progress_counts_what_there_is_and_what_waits(world: World) -> None:
     assert (found.prompts, found.demonstrations, found.completions, found.rankings) == (1, 1, 4, 1)
     assert found.open == {ItemKind.INSTRUCTION: 8, ItemKind.DEMONSTRATION: 1, ItemKind.RANKING: 0}
     assert (found.leased, found.active_annotators) == (2, 2)
+
+
+def test_what_is_copied_is_what_inserting_would_have_kept(world: World) -> None:
+    """Every kind of field, with all that COPY has a meaning for, and the moment that we do not give."""
+    prompt = make_prompt(world.project, "Tabs\tand \\N and \\.\nlines\r\n“quoted” 你好 {1,2} \b")
+    texts = ("\\N", "", "a\tb\\c\nd\r", "\\.")
+    generator = make_generator(world.project)
+    fields = [
+        {"prompt": prompt, "generator": generator, "text": text, "sampling": {"top_p": [1, None, text]}, "seed": seed}
+        for text, seed in zip(texts, (None, 0, -(2**40), 7), strict=True)
+    ]
+    ours = copied(Completion(**each) for each in fields)
+    theirs = Completion.objects.bulk_create(Completion(**each) for each in fields)
+    names = [field.attname for field in Completion._meta.concrete_fields if field.attname not in ("id", "created_at")]
+    there = Completion.objects.in_bulk([each.pk for each in ours + theirs])
+    for one, other in zip(ours, theirs, strict=True):
+        assert {name: getattr(there[one.pk], name) for name in names} == {
+            name: getattr(there[other.pk], name) for name in names
+        }
+        assert there[one.pk].created_at == one.created_at
+    prompt.refresh_from_db()
+    again = Prompt.objects.get(pk=copied([Prompt(**model_values(prompt))])[0].pk)
+    assert model_values(again) == model_values(prompt)
+    assert copied([]) == []
+
+
+def test_what_the_database_refuses_is_refused_when_it_is_copied(world: World) -> None:
+    prompt = make_prompt(world.project)
+    with pytest.raises(IntegrityError, match="item_has_what_its_kind_needs"):
+        copied([Item(project=world.project, kind=ItemKind.RANKING, prompt=prompt)])
+
+
+def model_values(prompt: Prompt) -> dict[str, Any]:
+    return {field.attname: getattr(prompt, field.attname) for field in prompt._meta.concrete_fields[1:]}

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import time
 
 import pytest
 
 from annotation.adding import NewCompletion, RankingSet, add_completions, add_ranking_items, allow
-from annotation.giveaways import giveaway
+from annotation.giveaways import MAKERS, NAMES, giveaway
 from annotation.models import Completion, Item
 from tests.world import World, make_generator, make_prompt, rank, taken
 
@@ -53,6 +54,15 @@ def test_what_is_only_about_a_model_is_not(text: str) -> None:
 def test_the_generators_own_name_is_known() -> None:
     assert giveaway("I am Plumb-7, at your service.") == ""
     assert giveaway("I am Plumb-7, at your service.", generator="Plumb-7") == "I am Plumb-7"
+
+
+def test_the_quick_look_misses_no_name_or_maker() -> None:
+    """What the patterns take for a name, in full or with what may be left out, is never passed over."""
+    for name in f"{NAMES}|{MAKERS}".split("|"):
+        full = re.sub(r"\(\?:([^)]*)\)\??", r"\1", name).replace(" ?", " ")
+        bare = re.sub(r"\(\?:[^)]*\)\?| \?", "", name)
+        for said in (full, bare, bare.upper()):
+            assert giveaway(f"I am {said}, a model trained by {said}."), said
 
 
 def test_a_long_text_takes_milliseconds() -> None:

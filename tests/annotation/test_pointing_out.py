@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from annotation.likeness import ALIKE, alike, bands_of, likeness
+from annotation.likeness import ALIKE, TOGETHER, alike, all_bands, bands_of, likeness
 from annotation.personal_data import Kind, luhn, personal_data
 from tests.world import World, make_prompt
 
@@ -66,6 +66,18 @@ def test_a_text_is_like_itself_and_has_a_dozen_numbers_or_none(text: str) -> Non
     assert bands == bands_of(said(text))
     assert likeness(said(text), said(text)) == (1.0 if bands else 0.0)
     assert all(-(2**31) <= band < 2**31 for band in bands)
+
+
+def test_the_numbers_of_many_texts_are_those_of_each() -> None:
+    texts = ["Name a river.", "", "ab", "说出一条河流的名字。", "Hi! " * TOGETHER, "Name a river.", "Name a mountain."]
+    chats = [[{"role": "user", "content": text}] for text in texts]
+    assert all_bands(chats) == [bands_of(chat) for chat in chats]
+    assert all_bands([]) == []
+
+
+def test_the_numbers_in_the_index_stay_what_they_are() -> None:
+    expected = [1840031107, 128406285, -1553484457, -50084788, 1397410909, -1408227294]
+    assert bands_of([{"role": "user", "content": "Name a river."}])[:6] == expected
 
 
 def test_the_index_finds_what_is_alike_nearly_always() -> None:

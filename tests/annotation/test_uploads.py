@@ -11,7 +11,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import connection
 from django.utils import timezone, translation
 
-from annotation import importing, uploads
+from annotation import importing, passes, uploads
 from annotation.importing import IMPORT_LOCK
 from annotation.models import Prompt, Upload, UploadState
 from annotation.refusals import Refused
@@ -115,18 +115,83 @@ def test_how_far_a_pass_is_can_be_seen_before_it_ends(
     world: World, large: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(importing, "BATCH", 2)
-    seen: list[int | None] = []
+    seen: list[int] = []
     upload = received(world, *({"prompt": f"{number}?"} for number in range(5)))
-    tell = uploads._tell
+    tell = passes.tell
 
-    def told(upload: Upload, rows: int) -> None:
-        tell(upload, rows)
-        seen.append(uploads.lines_read(upload))
+    def told(upload: Upload, begun: int, lines: int) -> bool:
+        goes_on = tell(upload, begun, lines)
+        seen.append(passes.sign(upload).lines)
+        return goes_on
 
-    monkeypatch.setattr(uploads, "_tell", told)
-    assert uploads.lines_read(upload) is None
+    monkeypatch.setattr(passes, "tell", told)
+    assert passes.sign(upload) is None
     uploads.carry_on(upload.pk)
-    assert seen == [2, 4, 5]
+    assert seen == [0, 2, 4]
+    assert passes.sign(upload) is None
+
+
+class TestStopping:
+    @pytest.fixture
+    def stops_after_two(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Somebody wants the import to stop once two lines of it are read."""
+        monkeypatch.setattr(importing, "BATCH", 2)
+        tell = passes.tell
+
+        def told(upload: Upload, begun: int, lines: int) -> bool:
+            if upload.state == UploadState.CONFIRMED and lines == 2:
+                passes.ask_to_stop(upload)
+            return tell(upload, begun, lines)
+
+        monkeypatch.setattr(passes, "tell", told)
+
+    @pytest.mark.parametrize(("keep_good", "stay"), [(True, 2), (False, 0)])
+    def test_what_was_imported_before_stays_where_good_lines_alone_were_wanted(
+        self, world: World, stops_after_two: None, *, keep_good: bool, stay: int
+    ) -> None:
+        upload = received(world, *({"prompt": f"{number}?"} for number in range(5)), keep_good=keep_good)
+        assert (upload.state, upload.rows) == (UploadState.STOPPED, stay)
+        assert Prompt.objects.count() == stay
+
+    def test_begun_again_the_rest_comes_in_and_nothing_twice(
+        self, world: World, stops_after_two: None, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        upload = received(world, *({"prompt": f"{number}?"} for number in range(5)), keep_good=True)
+        monkeypatch.undo()
+        again = uploads.begin_again(upload)
+        assert (again.state, again.rows, again.repeats) == (UploadState.DONE, 3, 2)
+        assert Prompt.objects.count() == 5
+
+    def test_what_nobody_is_at_stops_at_once_and_no_worker_begins_it(self, world: World, large: None) -> None:
+        upload = received(world, GOOD, keep_good=True)
+        uploads.stop(upload)
+        uploads.carry_on(upload.pk)
+        upload.refresh_from_db()
+        assert upload.state == UploadState.STOPPED
+        with pytest.raises(Refused, match="not being worked on"):
+            uploads.stop(upload)
+
+    def test_asked_for_while_a_worker_dies_the_next_one_stops_before_it_begins(self, world: World, large: None) -> None:
+        upload = received(world, GOOD, keep_good=True)
+        passes.begin(upload)
+        passes.ask_to_stop(upload)
+        uploads.carry_on(upload.pk)
+        upload.refresh_from_db()
+        assert (upload.state, upload.rows) == (UploadState.STOPPED, 0)
+
+
+def test_a_file_in_the_middle_of_which_workers_die_is_given_up(world: World, large: None) -> None:
+    upload = received(world, GOOD, keep_good=True)
+    for _death in range(uploads.MOST_BEGUN):
+        passes.begin(upload)
+    uploads.carry_on(upload.pk)
+    upload.refresh_from_db()
+    assert (upload.state, Prompt.objects.count()) == (UploadState.FAILED, 0)
+    assert "ended in the middle of it 3 times" in upload.failure
+    uploads.begin_again(upload)
+    uploads.carry_on(upload.pk)
+    upload.refresh_from_db()
+    assert (upload.state, upload.rows) == (UploadState.DONE, 1)
 
 
 def test_the_sweep_reminds_of_what_waits_and_forgets_what_nobody_confirmed(
@@ -188,11 +253,21 @@ class TestApi:
         uploads.carry_on(answer.json()["id"])
         assert api.get(f"projects/capitals/imports/{answer.json()['id']}/").json()["rows"] == 1
 
+    def test_a_file_is_stopped_and_begun_again(self, world: World, large: None) -> None:
+        api = Api(world.ada)
+        brought = api.upload(self.WHERE, '{"prompt": "One?"}').json()
+        path = f"projects/capitals/imports/{brought['id']}/"
+        assert api.post(f"{path}stop/").json()["state"] == "stopped"
+        assert api.post(f"{path}stop/").status_code == 409
+        again = api.post(f"{path}again/")
+        assert (again.status_code, again.json()["state"]) == (202, "received")
+
     def test_a_file_is_there_for_admins_alone_and_can_be_forgotten(self, world: World) -> None:
         path = f"projects/capitals/imports/{received(world, GOOD).pk}/"
         for person, expected in ((world.rosa, 403), (world.alice, 403), (world.charlie, 404)):
             assert Api(person).get(path).status_code == expected
-            assert Api(person).post(f"{path}confirm/").status_code == expected
+            for verb in ("confirm", "stop", "again"):
+                assert Api(person).post(f"{path}{verb}/").status_code == expected
             assert Api(person).client.delete(f"/api/v1/{path}").status_code == expected
         assert Api(world.ada).client.delete(f"/api/v1/{path}").status_code == 204
         assert not Upload.objects.exists()

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 from datetime import timedelta
 
 import pytest
@@ -8,7 +9,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.utils import timezone
 
-from annotation import uploads
+from annotation import passes, uploads
 from annotation.models import Prompt, Upload
 from tests.annotation.pages.conftest import SignIn
 from tests.world import World, make_ranking_item, rank, taken
@@ -69,7 +70,8 @@ def test_a_file_is_there_for_the_admins_of_its_project_alone(world: World, sign_
     path, _page = looked_at(sign_in(world.ada), GOOD)
     for person, expected in ((world.rosa, 403), (world.alice, 403), (world.charlie, 404)):
         assert sign_in(person).get(path).status_code == expected
-        assert sign_in(person).post(f"{path}confirm/").status_code == expected
+        for verb in ("confirm", "stop", "again"):
+            assert sign_in(person).post(f"{path}{verb}/").status_code == expected
     assert sign_in(world.charlie).get(path.replace("capitals", "next-door")).status_code == 404
 
 
@@ -88,6 +90,28 @@ def test_a_large_file_is_left_to_a_worker_and_the_page_says_how_far_it_is(
     part = client.get(f"{path}?phase=received", headers={"hx-request": "true"})
     assert part["HX-Refresh"] == "true"
     assert "Import 2 lines" in client.get(path).content.decode()
+
+
+def test_a_running_import_is_stopped_from_its_page_which_says_what_became_of_it(
+    world: World, sign_in: SignIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("annotation.models.uploads.SMALL", 0)
+    client = sign_in(world.ada)
+    path, _page = looked_at(client, GOOD, GOOD)
+    assert (
+        "It was stopped. Nothing of it is in the project." in client.post(f"{path}stop/", follow=True).content.decode()
+    )
+    assert "It waits for a worker." in client.post(f"{path}again/", follow=True).content.decode()
+    upload = Upload.objects.get()
+    passes.begin(upload)
+    passes.ask_to_stop(upload)
+    assert "It stops after the next few lines." in client.get(path).content.decode()
+    progress = passes._progress(upload)
+    os.utime(progress, (0, 0))
+    passes._stop(upload).unlink()
+    assert "no sign of its worker" in client.get(path).content.decode()
+    Upload.objects.update(state="stopped", rows=3)
+    assert "3 rows that were imported before stay" in client.get(path).content.decode()
 
 
 def test_a_file_of_an_unknown_format_is_refused_with_what_to_do(world: World, sign_in: SignIn) -> None:

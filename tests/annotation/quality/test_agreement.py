@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from annotation.models import Ranking
 from annotation.quality import Judgement, krippendorff_alpha, pairwise_agreement
-from annotation.quality.agreement import alpha_with_others, ordinal_alpha
+from annotation.quality.agreement import alpha_with_others, ordinal_alpha, share_over_prompts
+from annotation.quality.bootstrap import BUNDLES
 
 
 def ranked(prompt: int, annotator: int, groups: list[list[int]], **values: object) -> Ranking:
@@ -166,3 +167,12 @@ def test_one_persons_alpha_is_that_of_two_where_there_are_two_and_is_theirs_alon
     own, other, odd = (Judgement(1, who, groups) for who, groups in enumerate((same, same, turned)))
     assert alpha_with_others([own], [odd]).value == pytest.approx(krippendorff_alpha([own, odd]).value)
     assert alpha_with_others([own], [other, odd]).value > alpha_with_others([odd], [own, other]).value
+
+
+def test_the_interval_over_very_many_prompts_is_as_wide_as_it_should_be() -> None:
+    dice = random.Random(5)
+    parts = [(prompt, float(dice.random() < 0.7), 1) for prompt in range(4 * BUNDLES + 7)]
+    found = share_over_prompts(parts)
+    expected = 1.96 * math.sqrt(found.value * (1 - found.value) / len(parts))
+    assert (found.high - found.low) / 2 == pytest.approx(expected, rel=0.1)
+    assert found.pairs == len(parts)
