@@ -118,14 +118,12 @@ def prompt_problem(row: dict[str, Any]) -> str:
 
 def ranking_problem(row: dict[str, Any]) -> str:
     completions = row.get("completions")
-    if not isinstance(completions, list) or not all(
-        isinstance(c, dict) and isinstance(c.get("text"), str) for c in completions
+    if (
+        not isinstance(completions, list)
+        or not all(isinstance(c, dict) and isinstance(c.get("text"), str) for c in completions)
+        or not any(all(_is_number(c.get(field)) for c in completions) for field in ("rank", "score"))
     ):
-        return 'has no "completions" that are a list of {"text", "rank"}'
-    if not any(all(_is_number(c.get(field)) for c in completions) for field in ("rank", "score")):
-        return (
-            'has "completions" without a number for each as "rank" (1 is best), or for each as "score" (more is better)'
-        )
+        return 'has no "completions" that are a list of {"text", "rank"}, or of {"text", "score"}, with numbers'
     if len(completions) < 2:
         return f"ranks {len(completions)} completion(s); a ranking compares two or more. Remove the line or rank more"
     return _prompt_problem(row)
