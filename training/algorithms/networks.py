@@ -24,6 +24,7 @@ from training.algorithms.data import Batch, Encoder, Row, Tokenizer, collate
 from training.algorithms.errors import InputError
 from training.algorithms.hyperparameters import Computing
 from training.algorithms.optimisation import device
+from training.algorithms.packing import Packed
 
 HEAD = "score.safetensors"
 
@@ -73,7 +74,7 @@ class Policy(Network):
         super().__init__(model, tokenizer)
         self._plain_head = not self.seq2seq and self._head_is_plain()
 
-    def logits(self, batch: Batch) -> Tensor:
+    def logits(self, batch: Batch | Packed) -> Tensor:
         """(N, V): for each completion token, the logits that predict it."""
         if self._plain_head:
             # The head is the dearest layer of a small model: run it where something is predicted, and nowhere else.
