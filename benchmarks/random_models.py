@@ -26,7 +26,7 @@ def tokenizer() -> PreTrainedTokenizerFast:
 def policy(family: str, *, hidden: int, layers: int = 4) -> Policy:
     """A Llama or a GPT-2 of `layers` layers, 64 units a head at most and at least four heads."""
     heads = max(4, hidden // 64)
-    common = {"vocab_size": VOCABULARY, "pad_token_id": PAD, "eos_token_id": EOS, "bos_token_id": None}
+    common: dict[str, Any] = {"vocab_size": VOCABULARY, "pad_token_id": PAD, "eos_token_id": EOS, "bos_token_id": None}
     torch.manual_seed(0)
     model: Any
     if family == "llama":

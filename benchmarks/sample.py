@@ -111,7 +111,8 @@ def generate(policy: Any, prompts: list[list[int]], precision: str, number: int)
     with torch.no_grad():
         sampled = policy.model.generate(input_ids=ids, attention_mask=ids != policy.pad, generation_config=config)
     ended = (sampled[:, longest:] == policy.encoder.eos).long()
-    return torch.where(ended.any(1), ended.argmax(1) + 1, ended.shape[1]).tolist()  # type: ignore[no-any-return]
+    lengths: list[int] = torch.where(ended.any(1), ended.argmax(1) + 1, ended.shape[1]).tolist()
+    return lengths
 
 
 if __name__ == "__main__":

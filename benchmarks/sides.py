@@ -1,7 +1,7 @@
 """The sides of a benchmark, run in turn as processes of one call: medians and spread, ratios, peak memory, machine.
 
-A side is a command that prints a JSON object of figures as its last line. Keep the caller small (no torch): Linux counts
-the memory of the process that starts another into that one's peak.
+A side is a command that prints a JSON object of figures as its last line. Keep the caller small (no torch): Linux
+counts the memory of the process that starts another into that one's peak.
 """
 
 from __future__ import annotations

@@ -24,11 +24,11 @@ LINEARS = ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_att
            "mlp.gate_proj", "mlp.up_proj", "mlp.down_proj")  # fmt: skip
 
 
-def fits(model: nn.Module) -> bool:
-    """Whether the model is of the families whose arithmetic this is, with nothing in it changed or added (LoRA, say)."""
+def fits(model: Any) -> bool:
+    """Whether the model is of the families whose arithmetic this is, with nothing in it replaced (by LoRA, say)."""
     if type(model) not in (LlamaForCausalLM, MistralForCausalLM, Qwen2ForCausalLM):
         return False
-    config: Any = model.config
+    config = model.config
     windowed = getattr(config, "sliding_window", None) and getattr(config, "use_sliding_window", True)
     rope = config.rope_parameters
     return (
@@ -148,9 +148,10 @@ class LlamaDecoding:
 
 
 def _fused(*linears: nn.Linear, dtype: torch.dtype) -> Linear:
-    biases = [linear.bias for linear in linears if linear.bias is not None]
-    weight = torch.cat([linear.weight for linear in linears]) if len(linears) > 1 else linears[0].weight
-    return Linear(weight.to(dtype), torch.cat(biases).to(dtype) if biases else None)
+    first, *others = linears
+    weight = torch.cat([linear.weight for linear in linears]) if others else first.weight
+    biases: Any = [linear.bias for linear in linears]
+    return Linear(weight.to(dtype), None if biases[0] is None else torch.cat(biases).to(dtype))
 
 
 def _paired(turned: int, others: int, *, width: int) -> Tensor:

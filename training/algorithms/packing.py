@@ -30,7 +30,7 @@ class Bin(NamedTuple):
 
 
 class Packed(NamedTuple):
-    """What `data.Batch` holds for language modelling. predicts: (F, T), targets: (N,) in the order of the bins' rows."""
+    """A `data.Batch` as far as language modelling needs it. predicts: (F, T), targets: (N,), bin by bin."""
 
     inputs: dict[str, Tensor]
     predicts: Tensor
@@ -93,6 +93,6 @@ def check(policy: Policy) -> None:
     policy.train(was_training)
     if not torch.allclose(together, apart, atol=1e-3, rtol=1e-3):
         raise InputError(
-            f"packing is true and the model, a {policy.config.model_type}, would let packed rows see each other (it takes "
-            "no mask of blocks, or no position ids). Set packing to false."
+            f"packing is true and the model, a {policy.config.model_type}, would let packed rows see each other (it "
+            "takes no mask of blocks, or no position ids). Set packing to false."
         )

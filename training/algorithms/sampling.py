@@ -124,7 +124,7 @@ def choose(logits: Tensor, uniform: Tensor, settings: Settings) -> Tensor:
 
 
 def _closed_up(going: Tensor, count: int) -> Tensor:
-    """The rows still going, (count,): the last of them in the places of those that are done, the others where they are."""
+    """The rows still going, (count,): the last of them take the places of those that are done, the others stay."""
     kept = torch.arange(count, device=going.device)
     kept[~going[:count]] = count + going[count:].nonzero()[:, 0]
     return kept
