@@ -104,8 +104,8 @@ def ours(policy: Any, rows: list[Any], folder: Path) -> None:
 
 def trl_defaults(policy: Any, rows: list[Any], folder: Path) -> None:
     """TRL's SFTTrainer: nothing set but what the comparison needs (loss on the answer, batch, rate, no files)."""
-    from datasets import Dataset  # type: ignore[import-not-found, unused-ignore]
-    from trl import SFTConfig, SFTTrainer  # type: ignore[import-not-found, unused-ignore]
+    from datasets import Dataset
+    from trl import SFTConfig, SFTTrainer
 
     columns = [
         {"input_ids": [*row.prompt, *row.completion],
@@ -129,7 +129,7 @@ def grouped_trainer(policy: Any, rows: list[Any], folder: Path) -> None:
     ]
     settings = TrainingArguments(train_sampling_strategy="group_by_length", bf16=True, **common(folder))
     collate = DataCollatorForSeq2Seq(policy.tokenizer, model=None)
-    Trainer(policy.model, args=settings, train_dataset=columns, data_collator=collate).train()  # type: ignore[arg-type, unused-ignore]
+    Trainer(policy.model, args=settings, train_dataset=columns, data_collator=collate).train()
 
 
 def common(folder: Path) -> dict[str, Any]:

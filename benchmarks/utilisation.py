@@ -1,8 +1,9 @@
 """The share of the processor's matrix-multiply peak that each kind of training step reaches, and where the rest goes.
 
-The peak is the best of several square products of 1,024, taken before and after the steps in the same process and dtype. The products of a step are counted by torch's own counter of floating-point operations (linear
-layers and attention, forward and backward); the share is their number in a second of processor time over the peak. A
-profile of one more step says which operators took the time. With OMP_NUM_THREADS=1 the figures hold beside other work.
+The peak is the best of several square products of 1,024, taken before and after the steps in the same process and
+dtype. The products of a step are counted by torch's own counter of floating-point operations (linear layers and
+attention, forward and backward); the share is their number in a second of processor time over the peak. A profile of
+one more step says which operators took the time. With OMP_NUM_THREADS=1 the figures hold beside other work.
 """
 
 from __future__ import annotations
