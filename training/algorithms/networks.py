@@ -24,6 +24,7 @@ from training.algorithms.data import Batch, Encoder, Row, Tokenizer, collate
 from training.algorithms.errors import InputError
 from training.algorithms.hyperparameters import Computing
 from training.algorithms.optimisation import device
+from training.algorithms.packing import Packed
 from training.algorithms.shared_prompts import Groups
 
 HEAD = "score.safetensors"
@@ -74,7 +75,7 @@ class Policy(Network):
         super().__init__(model, tokenizer)
         self._plain_head = not self.seq2seq and self._head_is_plain()
 
-    def logits(self, batch: Batch) -> Tensor:
+    def logits(self, batch: Batch | Packed) -> Tensor:
         """(N, V): for each completion token, the logits that predict it."""
         if self._plain_head:
             # The head is the dearest layer of a small model: run it where something is predicted, and nowhere else.
@@ -260,10 +261,23 @@ def pad_apart(model: Any, tokenizer: Tokenizer) -> None:
     if tokenizer.pad_token_id is None or tokenizer.pad_token_id == tokenizer.eos_token_id:
         tokenizer.add_special_tokens({"pad_token": "<|pad|>"})
         if len(tokenizer) > model.config.vocab_size:
-            model.resize_token_embeddings(len(tokenizer), mean_resizing=False)
+            _add_tokens(model, len(tokenizer))
     model.config.pad_token_id = tokenizer.pad_token_id
     if getattr(model, "generation_config", None) is not None:
         model.generation_config.pad_token_id = tokenizer.pad_token_id
+
+
+@torch.no_grad()
+def _add_tokens(model: Any, size: int) -> None:
+    """Grow the vocabulary. A new token gets the mean of the others: it is never likelier than one in `size`.
+
+    A random one could outweigh them all: a GPT-2's logits are about -100, where a random row's are about 0.
+    """
+    before = model.config.vocab_size
+    model.resize_token_embeddings(size, mean_resizing=False)
+    for embedding in (model.get_input_embeddings(), model.get_output_embeddings()):
+        if embedding is not None:
+            embedding.weight[before:] = embedding.weight[:before].mean(0)
 
 
 def same_vocabulary(one: Network, other: Network, *, names: tuple[str, str]) -> None:
