@@ -109,7 +109,7 @@ def krippendorff_alpha(judgements: Iterable[Judgement], *, draws: int = DRAWS) -
     units: dict[int, dict[int, dict[object, float]]] = defaultdict(lambda: defaultdict(dict))
     for number, each in enumerate(judgements):
         who: object = ("nobody known", number) if each.annotator is None else each.annotator
-        for completion, place in each.places().items():
+        for completion, place in each.places.items():
             units[each.prompt][completion].setdefault(who, place)
     values = {prompt: [list(of_output.values()) for of_output in outputs.values()] for prompt, outputs in units.items()}
     return ordinal_alpha(values, draws=draws)
@@ -119,12 +119,12 @@ def alpha_with_others(own: Sequence[Judgement], others: Iterable[Judgement]) -> 
     """Alpha of one person's places beside everybody else's: each other value with theirs is a unit of two."""
     mine: dict[int, dict[int, float]] = defaultdict(dict)
     for each in own:
-        mine[each.prompt] = each.places() | mine[each.prompt]
+        mine[each.prompt] = each.places | mine[each.prompt]
     units: dict[int, list[list[float]]] = defaultdict(list)
     for each in others:
         if known := mine.get(each.prompt):
             units[each.prompt] += [
-                [known[completion], place] for completion, place in each.places().items() if completion in known
+                [known[completion], place] for completion, place in each.places.items() if completion in known
             ]
     return ordinal_alpha(units, draws=0)
 

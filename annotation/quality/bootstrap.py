@@ -16,7 +16,7 @@ Floats = npt.NDArray[np.float64]
 
 DRAWS = 1_000
 PER_BLOCK = 2_000_000  # numbers in memory at once
-BUNDLES = 1_000
+BUNDLES = 500
 
 
 def weights(prompts: int, *, draws: int = DRAWS, seed: int = 0) -> Iterator[Floats]:
@@ -25,7 +25,9 @@ def weights(prompts: int, *, draws: int = DRAWS, seed: int = 0) -> Iterator[Floa
     block = max(1, PER_BLOCK // prompts)
     for start in range(0, draws, block):
         rows = min(block, draws - start)
-        yield chance.multinomial(prompts, np.full(prompts, 1 / prompts), size=rows).astype(np.float64)
+        drawn = chance.integers(prompts, size=(rows, prompts)) + prompts * np.arange(rows)[:, None]
+        counts = np.bincount(drawn.ravel(), minlength=rows * prompts).reshape(rows, prompts)
+        yield counts.astype(np.float64)
 
 
 def drawn_sums(units: Floats, *, draws: int = DRAWS) -> Floats:

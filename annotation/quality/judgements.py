@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date
-from typing import NamedTuple
+from functools import cached_property
 
 from django.db.models import Q
 
@@ -13,7 +14,8 @@ from annotation.models import Project, Ranking, ReviewState
 Who = int | str | None
 
 
-class Judgement(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Judgement:
     """One annotator's ranking. `annotator` is a person's id, or the name that a file gave; None if nobody knows."""
 
     prompt: int
@@ -23,7 +25,7 @@ class Judgement(NamedTuple):
     use_case: str = ""
     day: date | None = None
     seconds: float | None = None
-    twins: Mapping[str, int] = {}
+    twins: Mapping[str, int] = field(default_factory=dict)
 
     def ranks(self) -> dict[int, int]:
         """Completion → rank from 1; tied completions share one."""
@@ -34,6 +36,7 @@ class Judgement(NamedTuple):
         ranks = self.ranks()
         return ranks | {int(twin): ranks[shown] for twin, shown in self.twins.items()}
 
+    @cached_property
     def places(self) -> dict[int, float]:
         """Completion → its place from 0 (best) to 1 (worst), so that sets of any size have one scale.
 

@@ -118,8 +118,13 @@ def report(judgements: Sequence[Judgement], *, researchers: Collection[Who] = ()
     overall, seconds = agreement(rows), median_seconds(judgements)
     by_annotator = _grouped(judgements, lambda each: each.annotator)
     references = [each for each in judgements if each.annotator is not None and each.annotator in researchers]
+    by_prompt = _grouped(judgements, lambda each: each.prompt)
+    compared: dict[Who, list[Shared]] = defaultdict(list)
+    for row in rows:
+        for who in {row.one, row.other}:
+            compared[who].append(row)
     annotators = [
-        _annotator(who, own, judgements, rows, references)
+        _annotator(who, own, by_prompt, compared[who], references)
         for who, own in sorted(by_annotator.items(), key=lambda entry: -len(entry[1]))
     ]
     for each in annotators:
@@ -127,7 +132,7 @@ def report(judgements: Sequence[Judgement], *, researchers: Collection[Who] = ()
     pairs, pairs_left_out = _pairs(rows, by_annotator)
     return Report(
         rankings=len(judgements),
-        prompts=len({each.prompt for each in judgements}),
+        prompts=len(by_prompt),
         agreement=overall,
         alpha=krippendorff_alpha(judgements),
         seconds=seconds,
@@ -147,16 +152,17 @@ def writers(pieces: Iterable[Written]) -> list[Writer]:
 
 
 def _annotator(
-    who: Who, own: Sequence[Judgement], everybody: Sequence[Judgement], rows: Sequence[Shared],
+    who: Who, own: Sequence[Judgement], by_prompt: Mapping[int, Sequence[Judgement]], rows: Sequence[Shared],
     references: Sequence[Judgement],
 ) -> Annotator:  # fmt: skip
-    others = [each for each in references if each.annotator != who]
+    """`rows` are this annotator's comparisons with others."""
+    beside = (each for prompt in {each.prompt for each in own} for each in by_prompt[prompt])
     return Annotator(
         who=who,
         rankings=len(own),
-        agreement=agreement(row for row in rows if who in (row.one, row.other)),
-        alpha=alpha_with_others(own, (each for each in everybody if who is None or each.annotator != who)),
-        gold=agreement_with(own, others),
+        agreement=agreement(rows),
+        alpha=alpha_with_others(own, (each for each in beside if who is None or each.annotator != who)),
+        gold=agreement_with(own, [each for each in references if each.annotator != who]),
         consistency=self_consistency(own) if who is not None else agreement(()),
         seconds=median_seconds(own),
         position=position_bias(own),
@@ -188,10 +194,11 @@ def _pairs(rows: Iterable[Shared], by_annotator: Mapping[Who, Sequence[Judgement
         if one is not None and other is not None:
             by_pair[one, other].append(row)
     ordered = sorted(by_pair.items(), key=lambda entry: -sum(row.pairs for row in entry[1]))
-    found = [
-        Pair(one, other, agreement(own), krippendorff_alpha([*by_annotator[one], *by_annotator[other]], draws=0))
-        for (one, other), own in ordered[:PAIRS_SHOWN]
-    ]
+    found = []
+    for (one, other), own in ordered[:PAIRS_SHOWN]:
+        both = {row.prompt for row in own}
+        theirs = [each for who in (one, other) for each in by_annotator[who] if each.prompt in both]
+        found.append(Pair(one, other, agreement(own), krippendorff_alpha(theirs, draws=0)))
     return found, len(ordered) - len(found)
 
 

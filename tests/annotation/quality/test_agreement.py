@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+from dataclasses import replace
 
 import krippendorff
 import numpy as np
@@ -103,14 +104,14 @@ def test_agreement_is_symmetric_and_orders_of_a_pair_never_count_more_than_one(
 
 
 def test_tied_outputs_share_the_middle_of_their_places() -> None:
-    assert Judgement(1, 1, [[7], [8, 9], [4]]).places() == {7: 1 / 8, 8: 4 / 8, 9: 4 / 8, 4: 7 / 8}
+    assert Judgement(1, 1, [[7], [8, 9], [4]]).places == {7: 1 / 8, 8: 4 / 8, 9: 4 / 8, 4: 7 / 8}
 
 
 def test_alpha_of_the_same_and_of_opposite_orders_by_hand() -> None:
     # Opposite: coincidences [[0, 2], [2, 0]], totals 2 and 2, distance (3 - 1)^2 = 4 between the two values.
     # Observed 4 * 4 = 16, expected 2 * 2 * 2 * 4 = 32: alpha = 1 - 3 * 16 / 32 = -0.5.
     one, other = Judgement(1, 1, [[1], [2]]), Judgement(1, 2, [[2], [1]])
-    assert krippendorff_alpha([one, one._replace(annotator=2)]).value == 1.0
+    assert krippendorff_alpha([one, replace(one, annotator=2)]).value == 1.0
     assert krippendorff_alpha([one, other]).value == pytest.approx(-0.5)
     assert krippendorff_alpha([one, other]).pairs == 4
 
@@ -118,7 +119,7 @@ def test_alpha_of_the_same_and_of_opposite_orders_by_hand() -> None:
 def test_one_person_twice_is_not_agreement() -> None:
     once = Judgement(1, 1, [[1], [2]])
     assert math.isnan(krippendorff_alpha([once, once]).value)
-    assert krippendorff_alpha([once._replace(annotator=None)] * 2).value == 1.0
+    assert krippendorff_alpha([replace(once, annotator=None)] * 2).value == 1.0
 
 
 def test_everybody_giving_one_value_has_no_alpha() -> None:
