@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import traceback
@@ -77,13 +78,14 @@ def flags(stage: str, **options: Any) -> list[str]:
 class Forked:
     """The command line in a child of this process, which has everything imported: a new one would take seconds."""
 
-    def __init__(self, arguments: list[str]) -> None:
+    def __init__(self, arguments: list[str], **environment: str) -> None:
         from training.algorithms.__main__ import main
 
         self.code: int | None = None
         self.pid = os.fork()
         if self.pid == 0:
             code = 1
+            os.environ.update(environment)
             try:
                 with open(os.devnull, "w") as nothing:
                     os.dup2(nothing.fileno(), 1)
@@ -112,6 +114,16 @@ class Forked:
 def start(*arguments: Any, **options: Any) -> Forked:
     """Begin a stage in a process of its own."""
     return Forked(flags(*arguments, **options))
+
+
+def start_two(*arguments: Any, **options: Any) -> list[Forked]:
+    """Begin a stage in two processes that share it, as a launcher would."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    meeting = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    given = flags(*arguments, **options)
+    return [Forked(given, RANK=str(rank), LOCAL_RANK=str(rank), **meeting) for rank in range(2)]
 
 
 def fresh(*arguments: Any, **options: Any) -> subprocess.CompletedProcess[str]:

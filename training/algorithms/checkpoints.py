@@ -111,7 +111,7 @@ def plain_disk_errors(path: Path) -> Iterator[None]:
 def restore(folder: Path, state: State) -> bool:
     """Set the state to the latest whole checkpoint; False where there is none. Leftovers of a kill are cleared."""
     for leftover in folder.glob(".step-*"):
-        shutil.rmtree(leftover)
+        shutil.rmtree(leftover, ignore_errors=True)
     for path in reversed(_found(folder)):
         try:
             packed = load_file(path / "state.safetensors")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from training.algorithms import data
+from training.algorithms import data, distributed
 from training.algorithms.checkpoints import State
 from training.algorithms.data import Row
 from training.algorithms.hyperparameters import Computing, Optimisation
@@ -25,13 +25,14 @@ def backward(policy: Policy, rows: Sequence[Row], *, settings: Computing, weight
     The rows run in parts of at most token_budget tokens; the mean is over all of them, so the parts do not show.
     """
     total, count = 0.0, sum(len(row.completion) for row in rows)
+    rows = distributed.share(rows)
     for part in data.parts(rows, token_budget=settings.token_budget):
         batch = policy.collate([rows[i] for i in part])
         with arithmetic(settings.precision):
             loss = -token_logprobs(policy.logits(batch), batch.targets).sum() / count
         (weight * loss).backward()
         total += float(loss.detach())
-    return total
+    return distributed.totals(total)[0]
 
 
 @torch.no_grad()
@@ -39,13 +40,14 @@ def mean_loss(policy: Policy, rows: Sequence[Row], *, settings: Computing) -> fl
     """Mean -log p over all completion tokens of the rows, without dropout."""
     was_training = policy.training
     policy.eval()
-    total = 0.0
+    total, count = 0.0, sum(len(row.completion) for row in rows)
+    rows = distributed.share(rows)
     for part in data.parts(rows, token_budget=settings.token_budget):
         batch = policy.collate([rows[i] for i in part])
         with arithmetic(settings.precision):
             total -= float(token_logprobs(policy.logits(batch), batch.targets).sum())
     policy.train(was_training)
-    return total / sum(len(row.completion) for row in rows)
+    return distributed.totals(total)[0] / count
 
 
 def fit(

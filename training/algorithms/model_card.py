@@ -31,6 +31,8 @@ def save(
     notes: str = "",
 ) -> None:
     """Write run.model anew, whole or not at all."""
+    if not run.writes:
+        return
     run.begin("saving")
     beside = run.model.with_name(".model")
     shutil.rmtree(beside, ignore_errors=True)

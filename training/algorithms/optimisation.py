@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from training.algorithms import distributed
 from training.algorithms.hyperparameters import Optimisation
 
 
@@ -66,7 +67,8 @@ class Optimiser:
         )
 
     def update(self, step: int) -> dict[str, float]:
-        """Apply the gathered gradients and clear them; says the rate and the norm before clipping."""
+        """Apply all processes' gathered gradients and clear them; says the rate and the norm before clipping."""
+        distributed.sum_gradients(self.parameters)
         rate = learning_rate(step, peak=self.peak, total_steps=self.total_steps, settings=self.settings)
         for group in self.adam.param_groups:
             group["lr"] = rate

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from training.algorithms import data, language_model, losses, model_card, sampling
+from training.algorithms import data, distributed, language_model, losses, model_card, sampling
 from training.algorithms.checkpoints import State
 from training.algorithms.data import Row
 from training.algorithms.errors import InputError
@@ -107,8 +107,7 @@ class Trainer:
     def collect(self, iteration: int, *, run: Run) -> tuple[Episodes, Metrics]:
         """Sample completions from the policy and turn the reward model's scores into advantages."""
         rows, finished = self._respond(iteration, run=run)
-        logprobs, ref_logprobs, values, mask, entropy = self._analyse(rows, run=run)
-        scores = torch.tensor(rewards_of(self.reward_model, rows, settings=self.settings), device=mask.device)
+        logprobs, ref_logprobs, values, scores, mask, entropy = self._analyse(rows, run=run)
         judged = scores - self.settings.missing_eos_penalty * (~finished).to(scores)
         rewards = losses.shaped_rewards(logprobs, ref_logprobs, judged, mask, kl_coef=self.kl.coef)
         if self.settings.whiten_rewards:
@@ -131,14 +130,14 @@ class Trainer:
         return episodes, {name: float(value) for name, value in metrics.items()}
 
     def _respond(self, iteration: int, *, run: Run) -> tuple[list[Row], Tensor]:
-        """One completion a prompt, seeded by the episode's number; and which of them ended by themselves."""
+        """One completion a prompt, seeded by the episode's number; and which of them ended by themselves, (B,)."""
         first = iteration * self.settings.batch_size
         numbers = range(first, first + self.settings.batch_size)
         prompts = [self.prompts[self.order.batch(n)[0]] for n in numbers]
         sampled = sampling.sample(
             self.policy,
-            prompts,
-            seeds=[[sampling.seed_for(self.settings.seed, "episode", n)] for n in numbers],
+            distributed.share(prompts),
+            seeds=[[sampling.seed_for(self.settings.seed, "episode", n)] for n in distributed.share(numbers)],
             settings=sampling.Settings(
                 max_new_tokens=self.settings.response_length,
                 temperature=self.settings.temperature,
@@ -146,22 +145,30 @@ class Trainer:
             ),
             should_stop=run.should_stop,
         )
-        rows = [Row(prompt, each[0].tokens) for prompt, each in zip(prompts, sampled, strict=True)]
-        finished = torch.tensor([each[0].finished for each in sampled], device=self.policy.model.device)
-        return rows, finished
+        completions = distributed.gather([each[0].tokens for each in sampled], items=len(prompts))
+        rows = [Row(prompt, completion) for prompt, completion in zip(prompts, completions, strict=True)]
+        ended = [completion[-1] == self.policy.encoder.eos for completion in completions]
+        return rows, torch.tensor(ended, device=self.policy.model.device)
 
     @torch.no_grad()
-    def _analyse(self, rows: list[Row], *, run: Run) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-        """Log-probabilities under policy and reference, values, mask, all (B, R); and the mean entropy, ().
+    def _analyse(self, rows: list[Row], *, run: Run) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+        """Log-probabilities under policy and reference, values, (B, R); scores, (B,); mask, (B, R); mean entropy, ().
 
+        Each process fills in its share of the rows and leaves zeros elsewhere, so that their sums are all rows'.
         The sampler's own log-probabilities come from another kernel; these come from the one that updates use.
         """
         sizes = [len(row.completion) for row in rows]
         mask = data.lengths_mask(sizes, max(sizes)).to(self.policy.model.device)
         logprobs, ref_logprobs, values = (torch.zeros(mask.shape, device=mask.device) for _ in range(3))
         entropy = torch.zeros((), device=mask.device)
-        for part in data.parts(rows, token_budget=self.settings.token_budget):
+        mine = distributed.share(range(len(rows)))
+        scores = torch.zeros(len(rows), device=mask.device)
+        scores[list(mine)] = scores.new_tensor(
+            rewards_of(self.reward_model, distributed.share(rows), settings=self.settings)
+        )
+        for shared in data.parts(distributed.share(rows), token_budget=self.settings.token_budget):
             run.stop_if_asked()
+            part = [mine[i] for i in shared]
             batch = self.policy.collate([rows[i] for i in part])
             with arithmetic(self.settings.precision):
                 logits = self._tempered(self.policy, batch)
@@ -172,7 +179,9 @@ class Trainer:
             width = batch.mask.shape[1]
             for whole, flat in ((logprobs, new), (ref_logprobs, ref), (values, value)):
                 whole[part, :width] = batch.spread(flat)
-        return logprobs, ref_logprobs, values, mask, entropy / mask.sum()
+        for whole in (logprobs, ref_logprobs, values, scores, entropy):
+            distributed.total(whole)
+        return logprobs, ref_logprobs, values, scores, mask, entropy / mask.sum()
 
     def _tempered(self, policy: Policy, batch: data.Batch) -> Tensor:
         """Logits of the distribution that was sampled from."""
@@ -203,8 +212,9 @@ class Trainer:
 
     def _backward(self, episodes: Episodes, chosen: list[int]) -> Metrics:
         """Add the gradients of the clipped losses, as means over the minibatch's tokens, whatever parts it runs in."""
+        count = sum(len(episodes.rows[i].completion) for i in chosen)
+        chosen = list(distributed.share(chosen))
         rows = [episodes.rows[i] for i in chosen]
-        count = sum(len(row.completion) for row in rows)
         sums = dict.fromkeys(("policy/loss", "value/loss", "policy/clipfrac", "policy/approx_kl"), 0.0)
         for part in data.parts(rows, token_budget=self.settings.token_budget):
             batch = self.policy.collate([rows[i] for i in part])
@@ -228,7 +238,7 @@ class Trainer:
                 sums["value/loss"] += float(value_loss)
                 sums["policy/clipfrac"] += float((moved.abs() > self.settings.cliprange).float().sum() / count)
                 sums["policy/approx_kl"] += float((moved - (new - old)).sum() / count)
-        return sums
+        return dict(zip(sums, distributed.totals(*sums.values()), strict=True))
 
     @torch.no_grad()
     def _average(self, step: int) -> None:

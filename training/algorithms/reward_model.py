@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from training.algorithms import data, model_card
+from training.algorithms import data, distributed, model_card
 from training.algorithms.checkpoints import State
 from training.algorithms.data import Encoder, Row
 from training.algorithms.errors import InputError
@@ -79,8 +79,8 @@ def pairs_right(rewards: Tensor, ranks: Sequence[float]) -> tuple[float, int]:
 
 def backward(model: Scorer, rankings: Sequence[Ranking], *, settings: Reward) -> Metrics:
     """Add the gradient of the mean loss over the rankings, each weighing the same; loss and accuracy on them."""
-    total, right, pairs = 0.0, 0.0, 0
-    for part in together(rankings, token_budget=settings.token_budget):
+    total, right, pairs = 0.0, 0.0, 0.0
+    for part in together(distributed.share(rankings), token_budget=settings.token_budget):
         with arithmetic(settings.precision):
             scored = score(model, part)
         losses = [
@@ -93,6 +93,7 @@ def backward(model: Scorer, rankings: Sequence[Ranking], *, settings: Reward) ->
         for rewards, ranking in zip(scored, part, strict=True):
             hits, compared = pairs_right(rewards.detach(), ranking.ranks)
             right, pairs = right + hits, pairs + compared
+    total, right, pairs = distributed.totals(total, right, pairs)
     return {"loss": total, "accuracy": right / max(pairs, 1)}
 
 
@@ -101,8 +102,8 @@ def measure(model: Scorer, rankings: Sequence[Ranking], *, settings: Computing, 
     """Mean loss over rankings and accuracy over their pairs of unequal rank, pooled."""
     was_training = model.training
     model.eval()
-    total, right, pairs = 0.0, 0.0, 0
-    for part in together(rankings, token_budget=settings.token_budget):
+    total, right, pairs = 0.0, 0.0, 0.0
+    for part in together(distributed.share(rankings), token_budget=settings.token_budget):
         with arithmetic(settings.precision):
             scored = score(model, part)
         for rewards, ranking in zip(scored, part, strict=True):
@@ -111,7 +112,8 @@ def measure(model: Scorer, rankings: Sequence[Ranking], *, settings: Computing, 
             hits, compared = pairs_right(rewards, ranking.ranks)
             right, pairs = right + hits, pairs + compared
     model.train(was_training)
-    return {"loss": total / len(rankings), "accuracy": right / max(pairs, 1), "pairs": pairs}
+    total, right, pairs = distributed.totals(total, right, pairs)
+    return {"loss": total / len(rankings), "accuracy": right / max(pairs, 1), "pairs": int(pairs)}
 
 
 @torch.no_grad()
