@@ -17,13 +17,18 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from training.algorithms import adapters
+
 KEPT = 2
 SPARE = 16 * 2**20  # left free for metrics and error.json
 
 
 @dataclass
 class State:
-    """What a run consists of at a step: weights, optimisers, tensors (rollouts, averages) and plain values."""
+    """What a run consists of at a step: weights, optimisers, tensors (rollouts, averages) and plain values.
+
+    A frozen base is no part of it: it is read anew.
+    """
 
     modules: dict[str, nn.Module] = field(default_factory=dict)
     optimizers: dict[str, torch.optim.Optimizer] = field(default_factory=dict)
@@ -130,7 +135,7 @@ def _found(folder: Path) -> list[Path]:
 
 
 def _weights(module: nn.Module) -> dict[str, Tensor]:
-    return {**dict(module.named_parameters()), **dict(module.named_buffers())}
+    return {**adapters.moving(module), **dict(module.named_buffers())}
 
 
 def _parameters(optimizer: torch.optim.Optimizer) -> list[nn.Parameter]:

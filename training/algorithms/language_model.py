@@ -70,8 +70,8 @@ def fit(
     extra = math.ceil(settings.batch_size * mixed_share / (1 - mixed_share)) if mixed_in else 0
     extras = data.Order([row.length for row in mixed_in], batch_size=max(extra, 1), seed=settings.seed, group=False)
     total_steps = order.total_steps(epochs=settings.epochs, max_steps=settings.max_steps)
+    policy.ready(settings)
     optimiser = Optimiser(policy, settings, peak=settings.learning_rate, total_steps=total_steps)
-    policy.ready(dropout=settings.dropout)
     torch.manual_seed(settings.seed)
 
     def take_step(step: int) -> Metrics:

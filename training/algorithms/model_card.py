@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Mapping
 from typing import Any
 
+from training.algorithms import adapters
 from training.algorithms.checkpoints import plain_disk_errors
 from training.algorithms.hyperparameters import Computing
 from training.algorithms.networks import Policy, Scorer
@@ -18,6 +19,11 @@ WHAT = {
     "reward_model": "A reward model trained on human rankings (step 2 of InstructGPT).",
     "ppo": "A policy trained by PPO against a reward model (step 3 of InstructGPT).",
 }
+
+ADAPTED = (
+    "Trained with LoRA: the adapter is added to these weights, and lies in `adapter/` by itself as peft reads it; "
+    "`adapter/adapter_config.json` names the base that it stands on."
+)
 
 
 def save(
@@ -38,6 +44,8 @@ def save(
     shutil.rmtree(beside, ignore_errors=True)
     with plain_disk_errors(beside):
         model.save(beside)
+    if adapters.is_on(model):
+        notes = f"{notes} {ADAPTED}".strip()
     (beside / "README.md").write_text(_card(stage, settings, figures, parents, notes), encoding="utf-8")
     shutil.rmtree(run.model, ignore_errors=True)
     beside.rename(run.model)

@@ -6,7 +6,6 @@ and go on between any two. The episodes of the iteration are part of the state.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from training.algorithms import data, distributed, language_model, losses, model_card, sampling
+from training.algorithms import adapters, data, distributed, language_model, losses, model_card, sampling
 from training.algorithms.checkpoints import State
 from training.algorithms.data import Row
 from training.algorithms.errors import InputError
@@ -81,10 +80,10 @@ class Trainer:
     ) -> None:
         self.settings, self.prompts, self.pretraining = settings, prompts, pretraining
         self.policy, self.reference, self.reward_model = policy, reference.freeze(), reward_model.freeze()
-        self.value = copy.deepcopy(reward_model).requires_grad_(requires_grad=True)
+        self.value = reward_model.twin()
         for module in (self.policy, self.value):
-            module.ready()
-        self.average = copy.deepcopy(policy).freeze() if settings.ema_decay else None
+            module.ready(settings)
+        self.average = policy.twin().freeze() if settings.ema_decay else None
         self.minibatches = settings.batch_size // settings.minibatch_size
         self.updates = self.minibatches * settings.num_ppo_epochs  # an iteration
         self.total_steps = settings.total_episodes // settings.batch_size * self.updates
@@ -246,7 +245,8 @@ class Trainer:
             return
         # Early on, the average follows closely: or it would remember where training began (as in Adam's correction).
         decay = min(self.settings.ema_decay, (1 + step) / (10 + step))
-        for mean, weight in zip(self.average.parameters(), self.policy.parameters(), strict=True):
+        moving = (adapters.moving(each).values() for each in (self.average, self.policy))
+        for mean, weight in zip(*moving, strict=True):
             mean.lerp_(weight, 1 - decay)
 
     def result(self) -> Policy:
@@ -302,11 +302,14 @@ def ppo(
     held_out: str | None = None,
 ) -> dict[str, Any]:
     """Train the policy and save it; its last figures, and with held-out prompts its KL and reward on them."""
-    learner, scorer = load_policy(policy), load_reward_model(reward_model)
+    learner, scorer = load_policy(policy, lora=settings), load_reward_model(reward_model, lora=settings)
     settings = within_positions(settings, learner)
-    judge = load_policy(reference or policy)
+    judge = load_policy(reference or policy, lora=settings)
     for each in (learner, judge):
         pad_apart(each.model, each.tokenizer)
+    if settings.lora_rank:  # one copy of the base, whatever stands on it
+        adapters.share_base(learner.model, judge.model)
+        adapters.share_base(learner.model, scorer.model)
     same_vocabulary(learner, scorer, names=("The policy", "the reward model"))
     same_vocabulary(learner, judge, names=("The policy", "the reference"))
     if learner.seq2seq != scorer.seq2seq:

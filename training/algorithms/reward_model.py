@@ -139,7 +139,7 @@ def reward_model(
     demonstrations: str | None = None,
 ) -> Metrics:
     """Train a reward model from the base's weights and save it; its last figures."""
-    model = new_reward_model(base, seed=settings.seed)
+    model = new_reward_model(base, seed=settings.seed, lora=settings)
     settings = within_positions(settings, model)
     rows = _fitting(read_rankings(Path(rankings), model.encoder), settings, what="rankings")
     looked_at = read_rankings(Path(held_out), model.encoder) if held_out else []
@@ -173,8 +173,8 @@ def fit(
         group=settings.group_by_length,
     )
     total_steps = order.total_steps(epochs=settings.epochs, max_steps=settings.max_steps)
+    model.ready(settings)
     optimiser = Optimiser(model, settings, peak=settings.learning_rate, total_steps=total_steps)
-    model.ready(dropout=settings.dropout)
     torch.manual_seed(settings.seed)
 
     def take_step(step: int) -> Metrics:
