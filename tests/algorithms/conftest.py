@@ -78,7 +78,7 @@ def flags(stage: str, **options: Any) -> list[str]:
 class Forked:
     """The command line in a child of this process, which has everything imported: a new one would take seconds."""
 
-    def __init__(self, arguments: list[str], **environment: str) -> None:
+    def __init__(self, arguments: list[str], *, before: Callable[[], None] = lambda: None, **environment: str) -> None:
         from training.algorithms.__main__ import main
 
         self.code: int | None = None
@@ -89,6 +89,7 @@ class Forked:
             try:
                 with open(os.devnull, "w") as nothing:
                     os.dup2(nothing.fileno(), 1)
+                    before()
                     code = main(arguments)
             except BaseException:
                 traceback.print_exc()
@@ -111,9 +112,9 @@ class Forked:
         os.kill(self.pid, number)
 
 
-def start(*arguments: Any, **options: Any) -> Forked:
-    """Begin a stage in a process of its own."""
-    return Forked(flags(*arguments, **options))
+def start(*arguments: Any, before: Callable[[], None] = lambda: None, **options: Any) -> Forked:
+    """Begin a stage in a process of its own, where `before` is called first."""
+    return Forked(flags(*arguments, **options), before=before)
 
 
 def start_two(*arguments: Any, **options: Any) -> list[Forked]:
