@@ -57,8 +57,8 @@ def test_two_processes_learn_what_one_does(stage: str, runs: Runs, tmp_path: Pat
     assert {path.name for path in shared.iterdir()} == {path.name for path in alone.iterdir()}
 
 
-def test_a_real_launcher_starts_two(runs: Runs, tmp_path: Path) -> None:
-    launcher = ["torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m"]
+def test_accelerate_starts_two(runs: Runs, tmp_path: Path) -> None:
+    launcher = ["accelerate.commands.launch", "--multi_gpu", "--num_processes", "2", "--main_process_port", "0", "-m"]
     given = flags("sft", **runs["sft"], out=tmp_path / "shared")
     subprocess.run(
         [sys.executable, "-m", *launcher, "training.algorithms", *given],

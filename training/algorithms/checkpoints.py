@@ -7,7 +7,7 @@ import errno
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -82,7 +82,7 @@ def write(folder: Path, state: State) -> Path:
     """
     folder.mkdir(parents=True, exist_ok=True)
     packed = {name: tensor.detach().cpu().contiguous() for name, tensor in state.pack().items()}
-    _check_room(folder, needed=sum(tensor.nbytes for tensor in packed.values()))
+    _check_room(folder, needed=_size(packed.values()), what="A checkpoint takes")
     final = folder / f"step-{state.step:09d}"
     beside = folder / f".{final.name}.{os.getpid()}"
     try:
@@ -101,6 +101,19 @@ def write(folder: Path, state: State) -> Path:
     for old in _found(folder)[:-KEPT]:
         shutil.rmtree(old)
     return final
+
+
+def foresee(folder: Path, state: State) -> None:
+    """Raises OSError (ENOSPC) where the disk has no room for the checkpoints that will be kept and one being written.
+
+    Better now than after a day: what Adam will remember is counted before it does. Rollouts are small beside it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    moments = (parameter for optimizer in state.optimizers.values() for parameter in _parameters(optimizer))
+    weights = (tensor for module in state.modules.values() for tensor in _weights(module).values())
+    one = _size(weights) + 2 * _size(moments)
+    missing = KEPT + 1 - len(_found(folder))
+    _check_room(folder, needed=missing * one, what=f"{missing} checkpoints take")
 
 
 @contextlib.contextmanager
@@ -142,12 +155,16 @@ def _parameters(optimizer: torch.optim.Optimizer) -> list[nn.Parameter]:
     return [parameter for group in optimizer.param_groups for parameter in group["params"]]
 
 
-def _check_room(folder: Path, *, needed: int) -> None:
+def _size(tensors: Iterable[Tensor]) -> int:
+    return sum(tensor.nbytes for tensor in tensors)
+
+
+def _check_room(folder: Path, *, needed: int, what: str) -> None:
     free = shutil.disk_usage(folder).free
     if free < needed + SPARE:
         raise OSError(
             errno.ENOSPC,
-            f"A checkpoint takes {needed / 2**20:.0f} MiB and {free / 2**20:.0f} MiB are free. Make room, then start "
+            f"{what} {needed / 2**20:.0f} MiB and {free / 2**20:.0f} MiB are free. Make room, then start "
             "the run again: it goes on from its last checkpoint",
             str(folder),
         )

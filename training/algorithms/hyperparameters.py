@@ -251,6 +251,11 @@ class PPO(Optimisation):
                 f"response_length is {self.response_length} and max_length {self.max_length}: no room for a prompt. "
                 "Raise max_length or lower response_length."
             )
+        if self.kl_target and not self.kl_coef:
+            problems.append(
+                f"kl_coef is 0 and kl_target {self.kl_target}: kl_coef is steered by factors, and 0 stays 0. "
+                "Raise kl_coef, or set kl_target to 0."
+            )
         if self.dropout:
             problems.append(
                 f"dropout is {self.dropout}: the probability ratio would compare two different networks. Set it to 0."

@@ -58,6 +58,8 @@ def train(
     """
     checkpoints.restore(run.checkpoints, state)
     distributed.agree(state.step)
+    if run.writes:
+        checkpoints.foresee(run.checkpoints, state)
     clock = Clock(float(state.values.get("seconds", 0.0)))
     run.begin("training")
     averages, saved_at, latest = Averages(clock.now()), clock.now(), Metrics()
