@@ -30,6 +30,8 @@ def runs(folders: dict[str, Path], files: dict[str, str], tmp_path_factory: pyte
                 "pretraining": files["texts"], "set": ["batch_size=11", "epochs=3", "pretraining_share=0"]},
         "reward_model": {"base": base, "rankings": files["rankings"], "held_out": files["rankings"],
                          "demonstrations": files["demonstrations"], "set": ["batch_size=5"]},
+        "dpo": {"policy": base, "rankings": files["rankings"], "held_out": files["rankings"],
+                "set": ["batch_size=5", "warmup_steps=0"]},
         "ppo": {"policy": base, "reward_model": judge / "model", "prompts": files["prompts"],
                 "pretraining": files["texts"],
                 "set": ["batch_size=12", "total_episodes=12", "minibatch_size=4", "num_ppo_epochs=1",
@@ -43,7 +45,7 @@ def difference(one: Path, other: Path) -> float:
     return max(float((first[name] - second[name]).abs().max()) for name in first)
 
 
-@pytest.mark.parametrize("stage", ["sft", "reward_model", "ppo"])
+@pytest.mark.parametrize("stage", ["sft", "reward_model", "ppo", "dpo"])
 def test_two_processes_learn_what_one_does(stage: str, runs: Runs, tmp_path: Path) -> None:
     alone, shared = tmp_path / "alone", tmp_path / "shared"
     one, two = start(stage, **runs[stage], out=alone), start_two(stage, **runs[stage], out=shared)

@@ -14,6 +14,7 @@ from tests.algorithms import tiny
 from tests.algorithms.conftest import Stage, lines
 from training.algorithms import data, ppo
 from training.algorithms.data import Row
+from training.algorithms.episodes import Episodes
 from training.algorithms.hyperparameters import PPO
 from training.algorithms.networks import load_policy, new_reward_model
 from training.algorithms.presets import resolve
@@ -142,7 +143,7 @@ def test_an_unfinished_completion_pays_the_penalty(base: str, tmp_path: Path) ->
 def test_episodes_survive_being_packed(base: str, tmp_path: Path) -> None:
     made = trainer("", base, settings())
     episodes, _ = made.collect(0, run=Run(tmp_path))
-    again = ppo.Episodes.unpack(episodes.pack())
+    again = Episodes.unpack(episodes.pack())
     assert again.rows == episodes.rows
     assert torch.equal(again.advantages, episodes.advantages)
 

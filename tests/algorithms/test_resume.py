@@ -22,7 +22,7 @@ from training.algorithms import checkpoints, optimisation
 from training.algorithms.errors import STOPPED
 from training.algorithms.run_folder import Run
 
-STEPS = {"pretrain": 60, "sft": 60, "reward_model": 60, "ppo": 48}
+STEPS = {"pretrain": 60, "sft": 60, "reward_model": 60, "ppo": 48, "dpo": 60}
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +44,7 @@ def runs(folders: dict[str, Path], files: dict[str, str], reward_model: Path) ->
         "ppo": {"policy": folders["llama"], "reward_model": reward_model, "prompts": files["prompts"],
                 "pretraining": files["texts"],
                 "set": ["total_episodes=96", "kl_target=1", "kl_horizon=50", "ema_decay=0.9"]},
+        "dpo": {"policy": base, "rankings": files["rankings"], "set": ["max_steps=60", "epochs=0", "dropout=0.1"]},
     }  # fmt: skip
 
 
@@ -68,7 +69,7 @@ def same(one: Path, other: Path) -> bool:
     return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
 
 
-@pytest.mark.parametrize("stage", ["pretrain", "sft", "reward_model", "ppo"])
+@pytest.mark.parametrize("stage", STEPS)
 def test_a_run_killed_anywhere_ends_with_the_same_weights(
     stage: str, runs: dict[str, dict[str, Any]], tmp_path: Path
 ) -> None:

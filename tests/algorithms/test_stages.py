@@ -37,13 +37,18 @@ def test_the_loop_runs_from_a_base_to_a_better_policy(
                  reward_model=model["reward_model"], rankings=files["rankings"],
                  json=tmp_path / "eval.json") == 0  # fmt: skip
 
-    work = dict.fromkeys(("pretrain", "sft", "reward_model", "ppo"), "training")
-    work |= {"sample": "sampling", "score": "scoring"}
+    assert stage("dpo", policy=model["sft"], rankings=files["rankings"], held_out=files["rankings"],
+                 out=out["dpo"]) == 0  # fmt: skip
+    assert stage("best_of_n", policy=model["sft"], prompts=files["prompts"], reward_model=model["reward_model"],
+                 out=out["best_of_n"]) == 0  # fmt: skip
+
+    work = dict.fromkeys(("pretrain", "sft", "reward_model", "ppo", "dpo"), "training")
+    work |= {"sample": "sampling", "best_of_n": "sampling", "score": "scoring"}
     for name, part in work.items():
         seconds = json.loads((out[name] / "result.json").read_text())["seconds"]
         assert {"startup", part, "total"} <= seconds.keys()
         assert sum(seconds.values()) - seconds["total"] <= seconds["total"] + 0.01  # the parts make up the whole
-    for name in ("pretrain", "sft", "reward_model", "ppo"):
+    for name in ("pretrain", "sft", "reward_model", "ppo", "dpo"):
         assert (out[name] / "model" / "README.md").exists()
         logged = lines(out[name] / "metrics.jsonl")
         assert logged[-1]["step"] == logged[-1]["total_steps"]

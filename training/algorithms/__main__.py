@@ -51,11 +51,23 @@ INPUTS: dict[str, tuple[str, dict[str, str]]] = {
         "reference?": "what the KL is measured to; the policy as it begins where left out",
         "pretraining?": 'JSON lines of {"text"} or {"messages"}: PPO-ptx',
         "held-out?": "prompts to measure KL and reward on",
+        "judge?": "a reward model trained apart, which tells if the rise of the reward is real",
+    }),
+    "dpo": ("dpo", {
+        "policy": "the SFT policy's folder",
+        "rankings": 'JSON lines of {"prompt", "completions": [{"text", "rank"}]}',
+        "reference?": "what the policy is kept near; the policy as it begins where left out",
+        "held-out?": "rankings to measure loss and accuracy on",
     }),
     "sample": ("completions", {
         "policy": "model folder or hub name",
         "prompts": 'JSON lines of {"id", "prompt"}',
         "reward-model?": "scores each completion",
+    }),
+    "best_of_n": ("completions", {
+        "policy": "model folder or hub name",
+        "prompts": 'JSON lines of {"id", "prompt"}',
+        "reward-model": "chooses among each prompt's completions",
     }),
     "score": ("completions", {
         "reward-model": "the reward model's folder",

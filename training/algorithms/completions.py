@@ -9,7 +9,7 @@ from typing import Any
 
 from training.algorithms import data, sampling
 from training.algorithms.data import Row
-from training.algorithms.hyperparameters import Sample, Score
+from training.algorithms.hyperparameters import BestOfN, Sample, Score
 from training.algorithms.networks import (
     Policy,
     Scorer,
@@ -18,6 +18,7 @@ from training.algorithms.networks import (
     same_vocabulary,
     within_positions,
 )
+from training.algorithms.over_optimisation import best_of, best_of_kl
 from training.algorithms.reward_model import rewards_of
 from training.algorithms.run_folder import Metrics, Run
 from training.algorithms.sampling import Sampled
@@ -55,6 +56,25 @@ def sample(run: Run, settings: Sample, *, policy: str, prompts: str, reward_mode
     (run.path / PARTIAL).unlink(missing_ok=True)
     count = sum(len(line["completions"]) for line in done.values())
     return {"prompts": len(lines), "completions": count, "mean_length": _tokens(done.values()) / max(count, 1)}
+
+
+def best_of_n(run: Run, settings: BestOfN, *, policy: str, prompts: str, reward_model: str) -> Metrics:
+    """Write best_of_n.jsonl: each prompt's n completions with their rewards, and the number of the one chosen.
+
+    The figures say what choosing among 1, 2, 4 … n gives, and how far it is from the policy.
+    """
+    sample(run, settings, policy=policy, prompts=prompts, reward_model=reward_model)
+    lines = data.read_rows(run.path / "samples.jsonl", data.completions_problem)
+    rewards = [[each["reward"] for each in line["completions"]] for line in lines]
+    chosen = [line | {"chosen": row.index(max(row))} for line, row in zip(lines, rewards, strict=True)]
+    _write_lines(run.path / "best_of_n.jsonl", chosen)
+    (run.path / "samples.jsonl").unlink()
+    figures: Metrics = {"prompts": len(lines)}
+    n = settings.completions
+    for k in sorted({n, *(2**i for i in range(n.bit_length()))}):
+        best = sum(best_of(row, k) for row in rewards) / len(rewards)
+        figures |= {f"best_of_{k}/reward": best, f"best_of_{k}/kl": best_of_kl(k)}
+    return figures
 
 
 def score(run: Run, settings: Score, *, reward_model: str, completions: str) -> Metrics:

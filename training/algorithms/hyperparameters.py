@@ -11,6 +11,7 @@ from typing import TypeVar
 
 PAPER = "InstructGPT, arXiv 2203.02155"
 N_PLUS = "The N+ implementation details of RLHF with PPO, arXiv 2403.17031"
+DIRECT = "Direct preference optimization, arXiv 2305.18290"
 LORA = "LoRA, arXiv 2106.09685"
 LM_HUMAN = "Fine-tuning language models from human preferences, arXiv 1909.08593"
 
@@ -180,6 +181,25 @@ class Reward(Optimisation):
 
 
 @dataclass(frozen=True, kw_only=True)
+class DPO(Optimisation):
+    """Direct preference optimisation: the policy learns from rankings, without a reward model."""
+
+    learning_rate: float = knob(1e-6, "Peak learning rate of AdamW.", source=f"{DIRECT}, B (there RMSprop)", low=0)
+    schedule: str = knob("constant", "How the learning rate falls after the warm-up.", source=f"{DIRECT}, B",
+                         choices=("cosine", "linear", "constant"))  # fmt: skip
+    warmup_steps: int = knob(150, "Steps over which the learning rate rises to its peak.", source=f"{DIRECT}, B", low=0)
+    batch_size: int = knob(64, "Rankings a step; each weighs the same.", source=f"{DIRECT}, B (64 pairs)", low=1)
+    beta: float = knob(
+        0.1, "Price of the KL to the reference: the lower, the further the policy moves.", source=f"{DIRECT}, B",
+        low=1e-6,
+    )  # fmt: skip
+    ties: str = knob(
+        "drop", "Pairs of equal rank: left out of the loss, or half a point for either side.", choices=("drop", "half")
+    )
+    group_by_length: bool = knob(default=False, help="Put rankings of like length into one batch: less padding.")
+
+
+@dataclass(frozen=True, kw_only=True)
 class PPO(Optimisation):
     """Reinforcement learning of the policy against the reward model, kept near the policy it started from."""
 
@@ -297,6 +317,22 @@ class Sample(Computing):
 
 
 @dataclass(frozen=True, kw_only=True)
+class BestOfN(Sample):
+    """Sampling n completions a prompt and choosing the one that a reward model likes best."""
+
+    completions: int = knob(16, "Completions sampled a prompt (n); the best of them is chosen.", low=1)
+
+    def problems(self) -> list[str]:
+        problems = super().problems()
+        if self.candidates:
+            problems.append(
+                f"candidates is {self.candidates}: leaving out equal completions would change what the best of n is. "
+                "Set it to 0."
+            )
+        return problems
+
+
+@dataclass(frozen=True, kw_only=True)
 class Score(Computing):
     """Scoring completions with a reward model."""
 
@@ -313,7 +349,9 @@ STAGES: dict[str, type[Computing]] = {
     "sft": SFT,
     "reward_model": Reward,
     "ppo": PPO,
+    "dpo": DPO,
     "sample": Sample,
+    "best_of_n": BestOfN,
     "score": Score,
     "evaluate": Evaluate,
 }

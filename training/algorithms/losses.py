@@ -38,6 +38,15 @@ def ranking_loss(rewards: Tensor, ranks: Tensor, *, ties: str = "drop") -> Tenso
     return losses.sum() / max(losses.numel(), 1)
 
 
+def implicit_rewards(logprobs: Tensor, ref_logprobs: Tensor, *, beta: float) -> Tensor:
+    """β log π/π_ref: what the reward must be for π to be the best policy under a KL penalty of β, up to a constant of
+    the prompt (arXiv 2305.18290, eq. 5). Put into `ranking_loss` it gives DPO's loss (its eq. 7, for K completions).
+
+    logprobs, ref_logprobs: sums over whole completions, (K,) → (K,).
+    """
+    return beta * (logprobs - ref_logprobs)
+
+
 def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
     """Mean over the places where mask is True. values, mask: any equal shape."""
     return torch.where(mask, values, 0).sum() / mask.sum()

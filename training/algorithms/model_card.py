@@ -18,6 +18,7 @@ WHAT = {
     "sft": "A policy fine-tuned on human demonstrations (step 1 of InstructGPT).",
     "reward_model": "A reward model trained on human rankings (step 2 of InstructGPT).",
     "ppo": "A policy trained by PPO against a reward model (step 3 of InstructGPT).",
+    "dpo": "A policy trained on human rankings directly (DPO).",
 }
 
 ADAPTED = (

@@ -7,16 +7,25 @@ and go on between any two. The episodes of the iteration are part of the state.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from training.algorithms import adapters, data, distributed, language_model, losses, model_card, sampling
+from training.algorithms import (
+    adapters,
+    data,
+    distributed,
+    language_model,
+    losses,
+    model_card,
+    over_optimisation,
+    sampling,
+)
 from training.algorithms.checkpoints import State
 from training.algorithms.data import Row
+from training.algorithms.episodes import Episodes
 from training.algorithms.errors import InputError
 from training.algorithms.hyperparameters import PPO, Sample
 from training.algorithms.loop import train
@@ -35,36 +44,6 @@ from training.algorithms.reward_model import rewards_of
 from training.algorithms.run_folder import Metrics, Run
 
 
-@dataclass
-class Episodes:
-    """What an iteration learns from: B episodes, tensors (B, R) with zeros after a row's last token."""
-
-    rows: list[Row]
-    logprobs: Tensor
-    values: Tensor
-    advantages: Tensor
-    returns: Tensor
-
-    def pack(self) -> dict[str, Tensor]:
-        """As tensors, for a checkpoint."""
-        return {
-            "tokens": torch.tensor([token for row in self.rows for token in (*row.prompt, *row.completion)]),
-            "sizes": torch.tensor([[len(row.prompt), len(row.completion)] for row in self.rows]),
-            "logprobs": self.logprobs,
-            "values": self.values,
-            "advantages": self.advantages,
-            "returns": self.returns,
-        }
-
-    @classmethod
-    def unpack(cls, packed: dict[str, Tensor]) -> Episodes:
-        tokens, rows, at = packed["tokens"].tolist(), [], 0
-        for prompt, completion in packed["sizes"].tolist():
-            rows.append(Row(tokens[at : at + prompt], tokens[at + prompt : at + prompt + completion]))
-            at += prompt + completion
-        return cls(rows, *(packed[name] for name in ("logprobs", "values", "advantages", "returns")))
-
-
 class Trainer:
     """The four models of PPO and the two halves of an iteration: `collect` episodes and `update` on them."""
 
@@ -77,9 +56,12 @@ class Trainer:
         reward_model: Scorer,
         prompts: Sequence[list[int]],
         pretraining: Sequence[Row] = (),
+        judge: Scorer | None = None,
     ) -> None:
         self.settings, self.prompts, self.pretraining = settings, prompts, pretraining
         self.policy, self.reference, self.reward_model = policy, reference.freeze(), reward_model.freeze()
+        self.judge = judge.freeze() if judge else None
+        self.alarm = ""
         self.value = reward_model.twin()
         for module in (self.policy, self.value):
             module.ready(settings)
@@ -106,7 +88,8 @@ class Trainer:
     def collect(self, iteration: int, *, run: Run) -> tuple[Episodes, Metrics]:
         """Sample completions from the policy and turn the reward model's scores into advantages."""
         rows, finished = self._respond(iteration, run=run)
-        logprobs, ref_logprobs, values, scores, mask, entropy = self._analyse(rows, run=run)
+        logprobs, ref_logprobs, values, mask, entropy = self._analyse(rows, run=run)
+        scores = self._scores(self.reward_model, rows)
         judged = scores - self.settings.missing_eos_penalty * (~finished).to(scores)
         rewards = losses.shaped_rewards(logprobs, ref_logprobs, judged, mask, kl_coef=self.kl.coef)
         if self.settings.whiten_rewards:
@@ -125,6 +108,8 @@ class Trainer:
             "kl_coef": torch.tensor(self.kl.coef),
             "tokens": mask.sum(),
         }
+        if self.judge:
+            metrics["objective/judge"] = self._scores(self.judge, rows).mean()
         episodes = Episodes(rows, logprobs, values, losses.masked_whiten(advantages, mask), returns)
         return episodes, {name: float(value) for name, value in metrics.items()}
 
@@ -150,8 +135,8 @@ class Trainer:
         return rows, torch.tensor(ended, device=self.policy.model.device)
 
     @torch.no_grad()
-    def _analyse(self, rows: list[Row], *, run: Run) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
-        """Log-probabilities under policy and reference, values, (B, R); scores, (B,); mask, (B, R); mean entropy, ().
+    def _analyse(self, rows: list[Row], *, run: Run) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+        """Log-probabilities under policy and reference, values, mask, all (B, R); and the mean entropy, ().
 
         Each process fills in its share of the rows and leaves zeros elsewhere, so that their sums are all rows'.
         The sampler's own log-probabilities come from another kernel; these come from the one that updates use.
@@ -161,10 +146,6 @@ class Trainer:
         logprobs, ref_logprobs, values = (torch.zeros(mask.shape, device=mask.device) for _ in range(3))
         entropy = torch.zeros((), device=mask.device)
         mine = distributed.share(range(len(rows)))
-        scores = torch.zeros(len(rows), device=mask.device)
-        scores[list(mine)] = scores.new_tensor(
-            rewards_of(self.reward_model, distributed.share(rows), settings=self.settings)
-        )
         for shared in data.parts(distributed.share(rows), token_budget=self.settings.token_budget):
             run.stop_if_asked()
             part = [mine[i] for i in shared]
@@ -178,9 +159,16 @@ class Trainer:
             width = batch.mask.shape[1]
             for whole, flat in ((logprobs, new), (ref_logprobs, ref), (values, value)):
                 whole[part, :width] = batch.spread(flat)
-        for whole in (logprobs, ref_logprobs, values, scores, entropy):
+        for whole in (logprobs, ref_logprobs, values, entropy):
             distributed.total(whole)
-        return logprobs, ref_logprobs, values, scores, mask, entropy / mask.sum()
+        return logprobs, ref_logprobs, values, mask, entropy / mask.sum()
+
+    def _scores(self, scorer: Scorer, rows: list[Row]) -> Tensor:
+        """(B,): each row's reward; the processes share the rows."""
+        scores = torch.zeros(len(rows), device=self.policy.model.device)
+        mine = rewards_of(scorer, distributed.share(rows), settings=self.settings)
+        scores[list(distributed.share(range(len(rows))))] = scores.new_tensor(mine)
+        return distributed.total(scores)
 
     def _tempered(self, policy: Policy, batch: data.Batch) -> Tensor:
         """Logits of the distribution that was sampled from."""
@@ -274,6 +262,8 @@ def fit(run: Run, trainer: Trainer, *, fixed: Sequence[list[int]] = ()) -> Metri
         if place + 1 < trainer.updates:
             return None
         report = _report(*state.values["metrics"])
+        trainer.alarm = _heed(state.values.setdefault("history", {}), report)
+        report["alarm"] = float(bool(trainer.alarm))
         trainer.kl.update(report["objective/kl"], episodes=settings.batch_size)
         state.values["kl_coef"] = trainer.kl.coef
         state.values["over"] = bool(settings.max_kl) and report["objective/kl"] > settings.max_kl
@@ -290,6 +280,13 @@ def _report(collected: Metrics, *updates: Metrics) -> Metrics:
     return collected | {name: sum(each[name] for each in updates) / len(updates) for name in updates[0]}
 
 
+def _heed(history: dict[str, list[float]], report: Metrics) -> str:
+    """Add the iteration to the run's history; what the alarm makes of it."""
+    for name in ("objective/reward", "objective/length", "objective/judge"):
+        history.setdefault(name, []).extend([report[name]] if name in report else [])
+    return over_optimisation.alarm(*history.values())
+
+
 def ppo(
     run: Run,
     settings: PPO,
@@ -300,30 +297,39 @@ def ppo(
     reference: str | None = None,
     pretraining: str | None = None,
     held_out: str | None = None,
+    judge: str | None = None,
 ) -> dict[str, Any]:
-    """Train the policy and save it; its last figures, and with held-out prompts its KL and reward on them."""
+    """Train the policy and save it; its last figures, and with held-out prompts its KL and reward on them.
+
+    judge: a reward model that is not trained on, and so says if the rise of the reward is real.
+    """
     learner, scorer = load_policy(policy, lora=settings), load_reward_model(reward_model, lora=settings)
+    witness = load_reward_model(judge) if judge else None
     settings = within_positions(settings, learner)
-    judge = load_policy(reference or policy, lora=settings)
-    for each in (learner, judge):
-        pad_apart(each.model, each.tokenizer)
+    anchor = load_policy(reference or policy, lora=settings)
+    for model in (learner, anchor):
+        pad_apart(model.model, model.tokenizer)
     if settings.lora_rank:  # one copy of the base, whatever stands on it
-        adapters.share_base(learner.model, judge.model)
+        adapters.share_base(learner.model, anchor.model)
         adapters.share_base(learner.model, scorer.model)
-    same_vocabulary(learner, scorer, names=("The policy", "the reward model"))
-    same_vocabulary(learner, judge, names=("The policy", "the reference"))
-    if learner.seq2seq != scorer.seq2seq:
-        raise InputError("The policy and the reward model are of different families. Train them from the same base.")
+    others = {"the reward model": scorer, "the reference": anchor, "the judge": witness}
+    for name, each in others.items():
+        if each is None:
+            continue
+        same_vocabulary(learner, each, names=("The policy", name))
+        if learner.seq2seq != each.seq2seq:
+            raise InputError(f"The policy and {name} are of different families. Train them from the same base.")
     room = settings.max_length - settings.response_length
     asked = _prompts(prompts, learner, limit=room, what="prompts")
     looked_at = _prompts(held_out, learner, limit=room, what="held-out prompts") if held_out else []
     trainer = Trainer(
         settings,
         policy=learner,
-        reference=judge,
+        reference=anchor,
         reward_model=scorer,
         prompts=asked,
         pretraining=language_model.read_texts(pretraining, learner, settings),
+        judge=witness,
     )
     figures = fit(run, trainer, fixed=(looked_at or asked)[: settings.fixed_samples])
     result = trainer.result()
@@ -337,11 +343,12 @@ def ppo(
             max_length=settings.max_length,
             max_new_tokens=settings.response_length,
         )
-        measured = compare(result, judge, looked_at, reward_model=scorer, settings=drawn, run=run)
+        measured = compare(result, anchor, looked_at, reward_model=scorer, settings=drawn, run=run)
         figures |= {f"held_out/{name}": value for name, value in measured.items()}
-    parents = {"policy": policy, "reward model": reward_model, "reference": reference or policy}
-    model_card.save(result, run, stage="ppo", settings=settings, figures=figures, parents=parents)
-    return figures
+    parents = {"policy": policy, "reward model": reward_model, "reference": reference or policy, "judge": judge}
+    notes = trainer.alarm
+    model_card.save(result, run, stage="ppo", settings=settings, figures=figures, parents=parents, notes=notes)
+    return figures | ({"alarm_reason": notes} if notes else {})
 
 
 def _prompts(path: str, policy: Policy, *, limit: int, what: str) -> list[list[int]]:

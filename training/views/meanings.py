@@ -61,6 +61,19 @@ MEANINGS: dict[str, Meaning] = {
     "objective/rlhf_reward": Meaning(
         _("Reward less the price of KL"), POINTS, _("What PPO really maximises: the reward minus kl_coef times KL.")
     ),
+    "objective/judge": Meaning(
+        _("Score of the judge"),
+        POINTS,
+        _(
+            "What a reward model that is not trained on thinks of the same outputs. If it falls while the reward "
+            "rises, the policy fools the reward model."
+        ),
+    ),
+    "alarm": Meaning(
+        _("Over-optimisation alarm"),
+        _("0 or 1"),
+        _("1: the reward rises, and the judge or the length of the outputs says that they get no better."),
+    ),
     "objective/length": Meaning(
         _("Length of the outputs"),
         TOKENS,
