@@ -16,7 +16,7 @@ from training.algorithms.errors import InputError
 from training.algorithms.hyperparameters import Reward
 from training.algorithms.networks import Policy, Scorer, load_policy, new_reward_model
 from training.algorithms.presets import resolve
-from training.algorithms.reward_model import Ranking, backward, pairs_right, together
+from training.algorithms.reward_model import Ranking, backward, pairs_right
 
 ids = st.lists(st.integers(5, 280), min_size=1, max_size=12)
 rows_of = st.lists(st.builds(Row, ids, ids), min_size=1, max_size=5)
@@ -128,18 +128,11 @@ def test_each_ranking_weighs_the_same_whatever_its_size(scorer: Scorer) -> None:
     assert isinstance(reward, Reward)
     scorer.requires_grad_(requires_grad=True)
     alone = [backward(scorer, [each], settings=reward)["loss"] for each in (pair, four)]
-    narrow = dataclasses.replace(reward, token_budget=12, max_length=12)  # one ranking a forward pass
+    narrow = dataclasses.replace(reward, token_budget=9, max_length=9)  # one ranking a forward pass
     for each in (reward, narrow):
         assert backward(scorer, [pair, four, pair], settings=each)["loss"] == pytest.approx(
             (2 * alone[0] + alone[1]) / 3, rel=1e-5
         )
-
-
-def test_a_ranking_is_never_taken_apart() -> None:
-    rankings = [Ranking([Row([1] * n, [2])] * 4, [1, 2, 3, 4]) for n in (3, 9, 5, 4)]
-    found = together(rankings, token_budget=50)
-    assert sorted(each.length for part in found for each in part) == [4, 5, 6, 10]
-    assert all(sum(len(each.rows) for each in part) * max(each.length for each in part) <= 50 for part in found)
 
 
 def test_a_pair_of_equal_rewards_is_half_right() -> None:

@@ -124,7 +124,7 @@ def check_deaths(stage: str, options: dict[str, Any], tmp_path: Path, *, seed: s
     killed = sum(
         start(stage, before=death(fate), **options, out=cut).wait() == -signal.SIGKILL for _ in range(deaths)
     )  # fmt: skip
-    assert killed > deaths // 2
+    assert killed >= 2  # the rest may have found it done
     assert start(stage, **options, out=cut).wait() == 0
     assert unbroken.wait() == 0
     assert same(whole, cut)

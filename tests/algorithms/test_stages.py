@@ -125,6 +125,8 @@ def test_demonstrations_score_zero_on_average(stage: Stage, base: str, files: di
     assert stage("score", reward_model=tmp_path / "rm" / "model", completions=path, out=tmp_path / "score") == 0
     rewards = [row["completions"][0]["reward"] for row in lines(tmp_path / "score" / "scores.jsonl")]
     assert abs(sum(rewards) / len(rewards)) < 1e-4
+    offset = json.loads((tmp_path / "rm" / "model" / "config.json").read_text())["reward_offset"]
+    assert f"| reward_offset | {offset:.6g} |" in (tmp_path / "rm" / "model" / "README.md").read_text()
 
 
 @pytest.mark.parametrize("name", ["pretrain", "sft"])

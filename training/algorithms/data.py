@@ -5,8 +5,10 @@ A Row is a prompt and a completion in token ids, for both families of models and
 
 from __future__ import annotations
 
+import gzip
 import json
 import math
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +22,7 @@ from training.algorithms.errors import InputError
 T = TypeVar("T")
 Prompt = str | list[dict[str, str]]
 Tokenizer = Any  # transformers' tokenizers carry no types worth naming
+GZIP = b"\x1f\x8b"  # what a gzipped file begins with
 
 
 class Row(NamedTuple):
@@ -55,15 +58,16 @@ class Batch:
 
 
 def read_rows(path: Path, check: Callable[[dict[str, Any]], str]) -> list[dict[str, Any]]:
-    """The objects of a JSON lines file. `check` says what is wrong with one, or nothing.
+    """The objects of a JSON lines file, gzipped or not. `check` says what is wrong with one, or nothing.
 
     Raises InputError with the line's number where a line is malformed, or where the file is missing or empty.
     """
     try:
-        lines = path.read_text(encoding="utf-8").split("\n")
+        content = path.read_bytes()
+        lines = (gzip.decompress(content) if content.startswith(GZIP) else content).decode("utf-8").split("\n")
     except FileNotFoundError as error:
         raise InputError(f"There is no file {path}. Give a file of JSON lines.") from error
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
         raise InputError(f"{path} cannot be read ({error}). Give a file of JSON lines in UTF-8.") from error
     rows = []
     for number, line in enumerate(lines, start=1):
@@ -115,13 +119,28 @@ def prompt_problem(row: dict[str, Any]) -> str:
 def ranking_problem(row: dict[str, Any]) -> str:
     completions = row.get("completions")
     if not isinstance(completions, list) or not all(
-        isinstance(c, dict) and isinstance(c.get("text"), str) and isinstance(c.get("rank"), int | float)
-        for c in completions
+        isinstance(c, dict) and isinstance(c.get("text"), str) for c in completions
     ):
         return 'has no "completions" that are a list of {"text", "rank"}'
+    if not any(all(_is_number(c.get(field)) for c in completions) for field in ("rank", "score")):
+        return (
+            'has "completions" without a number for each as "rank" (1 is best), or for each as "score" (more is better)'
+        )
     if len(completions) < 2:
         return f"ranks {len(completions)} completion(s); a ranking compares two or more. Remove the line or rank more"
     return _prompt_problem(row)
+
+
+def ranks_of(row: dict[str, Any]) -> list[float]:
+    """A checked row's ranks, lower is better: as they are given, or else from the scores."""
+    completions = row["completions"]
+    if all(_is_number(each.get("rank")) for each in completions):
+        return [float(each["rank"]) for each in completions]
+    return [-float(each["score"]) for each in completions]
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def completions_problem(row: dict[str, Any]) -> str:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 
-from training.algorithms import completions, data, losses
+from training.algorithms import completions, data, judgement, losses
 from training.algorithms.data import Row
 from training.algorithms.errors import InputError
 from training.algorithms.hyperparameters import Computing, Evaluate, Sample
@@ -20,7 +21,7 @@ from training.algorithms.networks import (
     within_positions,
 )
 from training.algorithms.optimisation import arithmetic
-from training.algorithms.reward_model import measure, read_rankings, rewards_of
+from training.algorithms.reward_model import Ranking, fitting, judgements, mean_loss, read_rankings, rewards_of
 from training.algorithms.run_folder import Metrics, Run
 from training.algorithms.sampling import batches_of_prompts
 
@@ -34,14 +35,14 @@ def evaluate(
     prompts: str | None = None,
     reward_model: str | None = None,
     rankings: str | None = None,
-) -> Metrics:
+) -> dict[str, Any]:
     """What can be measured with what is given; raises InputError where that is nothing."""
     if not (policy and prompts) and not (reward_model and rankings):
         raise InputError("There is nothing to measure. Give --policy and --prompts, or --reward-model and --rankings.")
     scorer = load_reward_model(reward_model).freeze() if reward_model else None
     speaker = load_policy(policy).freeze() if policy and prompts else None
     judge = load_policy(reference).freeze() if speaker and reference else None
-    figures: Metrics = {}
+    figures: dict[str, Any] = {}
     run.begin("measuring")
     if speaker and prompts:
         settings = within_positions(settings, speaker)
@@ -49,10 +50,42 @@ def evaluate(
         encoded = [completions.shortened(speaker.encoder.prompt(row["prompt"]), settings=settings) for row in rows]
         figures |= compare(speaker, judge, encoded, reward_model=scorer, settings=settings, run=run)
     if scorer and rankings:
-        ranked = read_rankings(Path(rankings), scorer.encoder)
-        measured = measure(scorer, ranked, settings=settings, ties=settings.ties)
-        figures |= {"pair_accuracy": measured["accuracy"], "pairs": measured["pairs"], "ranking_loss": measured["loss"]}
+        figures |= judge_rankings(scorer, read_rankings(Path(rankings), scorer.encoder), settings=settings)
     run.end("measuring")
+    return figures
+
+
+def judge_rankings(model: Scorer, rankings: list[Ranking], *, settings: Evaluate) -> dict[str, Any]:
+    """How the model judges the rankings: accuracy, also by gap, calibration, its liking for length; and the people.
+
+    Pairs of equal rank are no part of any figure but the loss, and that where `ties` is "half". `longer_wins` is the
+    accuracy of liking the longer output; `annotator_agreement` that of one annotator by another of the same outputs.
+    """
+    settings = within_positions(settings, model)
+    rankings = fitting(model, rankings, settings, what="rankings")
+    judged = judgements(model, rankings, settings=settings)
+    lengths = [[len(row.completion) for row in ranking.rows] for ranking, _ in judged]
+    pairs = judgement.pooled([
+        judgement.pairs_of(rewards, ranking.ranks, sizes)
+        for (ranking, rewards), sizes in zip(judged, lengths, strict=True)
+    ])  # fmt: skip
+    figures: dict[str, Any] = {
+        "pairs": len(pairs.margins),
+        "ranking_loss": mean_loss(judged, ties=settings.ties),
+        "length_correlation": judgement.length_correlation([rewards for _, rewards in judged], lengths),
+    }
+    if figures["pairs"]:
+        table = judgement.reliability(pairs.margins)
+        figures |= {
+            "pair_accuracy": judgement.share_right(pairs.margins),
+            "longer_wins": judgement.share_right(pairs.longer),
+            "calibration_error": judgement.calibration_error(table),
+            "reliability": table,
+            "accuracy_by_gap": judgement.by_gap(pairs),
+        }
+    agreement, compared = judgement.agreement([(ranking.rows, ranking.ranks) for ranking in rankings])
+    if compared:
+        figures |= {"annotator_agreement": agreement, "agreement_pairs": compared}
     return figures
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import math
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,12 +16,13 @@ import transformers
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from training.algorithms import adapters, attention
+from training.algorithms import adapters, attention, shared_prompts
 from training.algorithms.data import Batch, Encoder, Row, Tokenizer, collate
 from training.algorithms.errors import InputError
 from training.algorithms.hyperparameters import Computing, Optimisation
 from training.algorithms.opening import config_of, grow, open_classifier, open_weights, tokenizer_of, width_of
 from training.algorithms.optimisation import device, recompute
+from training.algorithms.shared_prompts import Groups
 
 HEAD = "score.safetensors"
 
@@ -124,6 +126,7 @@ class Scorer(Network):
         super().__init__(model, tokenizer)
         self.head = head
         self.offset = float(getattr(model.config, "reward_offset", 0.0))
+        self.packs = self._takes_packed_rows()
 
     @property
     def score(self) -> nn.Linear:
@@ -131,21 +134,78 @@ class Scorer(Network):
         return score
 
     def states(self, batch: Batch) -> Tensor:
-        backbone = self.model if self.head is not None else self.model.base_model
-        states: Tensor = backbone(**batch.inputs, use_cache=False).last_hidden_state
+        states: Tensor = self._backbone(**batch.inputs, use_cache=False).last_hidden_state
         return states
 
     def rewards(self, batch: Batch) -> Tensor:
         """(B,): the score read at each row's last token, EOS where it ended, less the offset."""
-        states = self.states(batch)
-        ends = states[torch.arange(len(states), device=states.device), batch.ends]
-        rewards: Tensor = self.score(ends)[:, 0].float() - self.offset
-        return rewards
+        return self._read(_at(self.states(batch), batch.ends))
+
+    def rewards_by_prompt(self, groups: Groups) -> Tensor:
+        """(R,): the reward of every row, group by group. The rows of a group have one prompt, which is run once."""
+        if self._can_pack(groups):
+            return self._read(self._packed_ends(groups))
+        batch = self.collate([row for group in groups for row in group])
+        return self._read(_at(self._decoded(batch, groups), batch.ends)) if self.seq2seq else self.rewards(batch)
+
+    def places(self, groups: Groups) -> int:
+        """Tokens, padding included, that `rewards_by_prompt` runs: what a budget of tokens is spent on."""
+        rows = [row for group in groups for row in group]
+        if self._can_pack(groups):
+            return sum(len(group[0].prompt) for group in groups) + sum(len(row.completion) for row in rows)
+        if self.seq2seq:
+            prompt = max(len(group[0].prompt) for group in groups)
+            return len(groups) * prompt + len(rows) * (1 + max(len(row.completion) for row in rows))
+        return len(rows) * max(row.length for row in rows)
 
     def values(self, batch: Batch) -> Tensor:
         """(N,): the score read before each completion token, less the offset."""
-        values: Tensor = self.score(self.states(batch)[batch.predicts])[:, 0].float() - self.offset
-        return values
+        return self._read(self.states(batch)[batch.predicts])
+
+    @property
+    def _backbone(self) -> Any:
+        return self.model if self.head is not None else self.model.base_model
+
+    def _read(self, states: Tensor) -> Tensor:
+        """The score in each state, less the offset. states: (…, width) → (…,), in fp32 at least."""
+        rewards: Tensor = self.score(states)[..., 0]
+        return rewards.to(torch.promote_types(rewards.dtype, torch.float32)) - self.offset
+
+    def _packed_ends(self, groups: Groups) -> Tensor:
+        """(R, width): the state that has read each row's last token, from one packed row."""
+        packed = shared_prompts.pack(groups, device=device())
+        states: Tensor = self._backbone(**packed.inputs, use_cache=False).last_hidden_state
+        return states[0, packed.ends]
+
+    def _decoded(self, batch: Batch, groups: Groups) -> Tensor:
+        """(R, T, width): what the decoder makes of the batch's rows, the encoder having read each prompt once."""
+        sizes = torch.tensor([len(group) for group in groups], device=device())
+        owners = torch.arange(len(groups), device=device()).repeat_interleave(sizes)
+        first = sizes.cumsum(0) - sizes
+        inputs = dict(batch.inputs)
+        ids, mask = inputs.pop("input_ids"), inputs["attention_mask"]
+        read = self.model.get_encoder()(input_ids=ids[first], attention_mask=mask[first]).last_hidden_state
+        states: Tensor = self.model(encoder_outputs=(read[owners],), **inputs, use_cache=False).last_hidden_state
+        return states
+
+    def _can_pack(self, groups: Groups) -> bool:
+        """Whether the groups can be one packed row: no token may be further from another than the model looks back."""
+        return self.packs and max(row.length for group in groups for row in group) <= _reach(self.config)
+
+    @torch.no_grad()
+    def _takes_packed_rows(self) -> bool:
+        """Whether a packed row gives what its rows give one by one: found by trying, whatever the model is called."""
+        if self.seq2seq or self.config._attn_implementation != attention.NAME:
+            return False
+        ids = [token % self.config.vocab_size for token in range(1, 10)]
+        groups = [[Row(ids[:2], ids[2:5]), Row(ids[:2], ids[5:6])], [Row(ids[4:7], ids[1:3]), Row(ids[4:7], ids[6:])]]
+        batch = self.collate([row for group in groups for row in group])
+        wanted = _at(self.states(batch), batch.ends)
+        try:
+            found = self._packed_ends(groups)
+        except (RuntimeError, TypeError, ValueError):
+            return False  # the model takes no position ids, or no mask of four dimensions
+        return bool(torch.allclose(found, wanted, atol=1e-4 * float(wanted.abs().max())))
 
     def save(self, folder: Path) -> None:
         self.model.config.reward_offset = self.offset
@@ -256,3 +316,14 @@ def within_positions(settings: Settings, network: Network) -> Settings:
     if problems := lowered.problems():
         raise InputError(" ".join(problems))
     return lowered
+
+
+def _at(states: Tensor, ends: Tensor) -> Tensor:
+    """(B, T, width) → (B, width): each row's state at `ends`, (B,)."""
+    return states[torch.arange(len(states), device=states.device), ends]
+
+
+def _reach(config: Any) -> float:
+    """How many tokens a state sees at most, in the layers that see fewest."""
+    limits = (getattr(config, name, None) for name in ("sliding_window", "attention_chunk_size"))
+    return min((limit for limit in limits if limit), default=math.inf)

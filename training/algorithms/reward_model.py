@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import torch
@@ -19,6 +20,7 @@ from training.algorithms.losses import ranking_loss
 from training.algorithms.networks import Scorer, new_reward_model, within_positions
 from training.algorithms.optimisation import Optimiser, arithmetic
 from training.algorithms.run_folder import Metrics, Run
+from training.algorithms.shared_prompts import Groups
 
 
 @dataclass(frozen=True)
@@ -32,11 +34,6 @@ class Ranking:
     def length(self) -> int:
         return max(row.length for row in self.rows)
 
-    @property
-    def padded(self) -> int:
-        """Tokens of its K rows side by side."""
-        return self.length * len(self.rows)
-
 
 def read_rankings(path: Path, encoder: Encoder) -> list[Ranking]:
     rankings = []
@@ -46,27 +43,29 @@ def read_rankings(path: Path, encoder: Encoder) -> list[Ranking]:
             Row(prompt, encoder.completion(each["text"], ended=each.get("finished") is not False))
             for each in line["completions"]
         ]
-        rankings.append(Ranking(rows, [float(each["rank"]) for each in line["completions"]]))
+        rankings.append(Ranking(rows, data.ranks_of(line)))
     return rankings
 
 
-def together(rankings: Sequence[Ranking], *, token_budget: int) -> list[list[Ranking]]:
-    """The rankings in parts of at most token_budget padded tokens; a ranking is never taken apart."""
-    parts: list[list[Ranking]] = []
-    rows = 0
-    for ranking in sorted(rankings, key=lambda each: each.length):
-        if not parts or (rows + len(ranking.rows)) * ranking.length > token_budget:
+def together(model: Scorer, groups: Groups, *, token_budget: int) -> list[list[int]]:
+    """Numbers of the groups in parts of at most token_budget tokens; a group is never taken apart."""
+    parts: list[list[int]] = []
+    for i in sorted(range(len(groups)), key=lambda j: max(row.length for row in groups[j])):
+        if not parts or model.places([groups[j] for j in (*parts[-1], i)]) > token_budget:
             parts.append([])
-            rows = 0
-        parts[-1].append(ranking)
-        rows += len(ranking.rows)
+        parts[-1].append(i)
     return parts
 
 
-def score(model: Scorer, rankings: Sequence[Ranking]) -> list[Tensor]:
-    """The rewards of each ranking's completions, (K,) each: a completion is run once, whatever it is compared with."""
-    rewards = model.rewards(model.collate([row for ranking in rankings for row in ranking.rows]))
-    return list(rewards.split([len(ranking.rows) for ranking in rankings]))
+def scored(
+    model: Scorer, rankings: Sequence[Ranking], *, settings: Computing
+) -> Iterator[tuple[list[Ranking], list[Tensor]]]:
+    """Parts of the rankings, and the rewards of each one's completions, (K,): all run once, and so is the prompt."""
+    groups = [ranking.rows for ranking in rankings]
+    for numbers in together(model, groups, token_budget=settings.token_budget):
+        with arithmetic(settings.precision):
+            rewards = model.rewards_by_prompt([groups[i] for i in numbers])
+        yield [rankings[i] for i in numbers], list(rewards.split([len(groups[i]) for i in numbers]))
 
 
 def pairs_right(rewards: Tensor, ranks: Sequence[float]) -> tuple[float, int]:
@@ -80,17 +79,15 @@ def pairs_right(rewards: Tensor, ranks: Sequence[float]) -> tuple[float, int]:
 def backward(model: Scorer, rankings: Sequence[Ranking], *, settings: Reward) -> Metrics:
     """Add the gradient of the mean loss over the rankings, each weighing the same; loss and accuracy on them."""
     total, right, pairs = 0.0, 0.0, 0.0
-    for part in together(distributed.share(rankings), token_budget=settings.token_budget):
-        with arithmetic(settings.precision):
-            scored = score(model, part)
+    for part, scores in scored(model, distributed.share(rankings), settings=settings):
         losses = [
             ranking_loss(rewards, torch.tensor(ranking.ranks, device=rewards.device), ties=settings.ties)
-            for rewards, ranking in zip(scored, part, strict=True)
+            for rewards, ranking in zip(scores, part, strict=True)
         ]
         loss = torch.stack(losses).sum() / len(rankings)
         loss.backward()
         total += float(loss.detach())
-        for rewards, ranking in zip(scored, part, strict=True):
+        for rewards, ranking in zip(scores, part, strict=True):
             hits, compared = pairs_right(rewards.detach(), ranking.ranks)
             right, pairs = right + hits, pairs + compared
     total, right, pairs = distributed.totals(total, right, pairs)
@@ -98,35 +95,56 @@ def backward(model: Scorer, rankings: Sequence[Ranking], *, settings: Reward) ->
 
 
 @torch.no_grad()
-def measure(model: Scorer, rankings: Sequence[Ranking], *, settings: Computing, ties: str = "drop") -> Metrics:
-    """Mean loss over rankings and accuracy over their pairs of unequal rank, pooled."""
+def judgements(model: Scorer, rankings: Sequence[Ranking], *, settings: Computing) -> list[tuple[Ranking, Tensor]]:
+    """Each ranking, in no order, with the rewards of its completions, (K,)."""
     was_training = model.training
     model.eval()
-    total, right, pairs = 0.0, 0.0, 0.0
-    for part in together(distributed.share(rankings), token_budget=settings.token_budget):
-        with arithmetic(settings.precision):
-            scored = score(model, part)
-        for rewards, ranking in zip(scored, part, strict=True):
-            ranks = torch.tensor(ranking.ranks, device=rewards.device)
-            total += float(ranking_loss(rewards, ranks, ties=ties))
-            hits, compared = pairs_right(rewards, ranking.ranks)
-            right, pairs = right + hits, pairs + compared
+    found = [pair for parts in scored(model, rankings, settings=settings) for pair in zip(*parts, strict=True)]
     model.train(was_training)
-    total, right, pairs = distributed.totals(total, right, pairs)
-    return {"loss": total / len(rankings), "accuracy": right / max(pairs, 1), "pairs": int(pairs)}
+    return found
+
+
+def mean_loss(judged: Sequence[tuple[Ranking, Tensor]], *, ties: str) -> float:
+    """The loss of rankings and the rewards of their completions: each ranking weighs the same."""
+    total = sum(
+        float(ranking_loss(rewards, torch.tensor(ranking.ranks, device=rewards.device), ties=ties))
+        for ranking, rewards in judged
+    )
+    return total / len(judged)
+
+
+def measure(model: Scorer, rankings: Sequence[Ranking], *, settings: Computing, ties: str = "drop") -> Metrics:
+    """Mean loss over rankings and accuracy over their pairs of unequal rank, pooled."""
+    judged = judgements(model, rankings, settings=settings)
+    counted = [pairs_right(rewards, ranking.ranks) for ranking, rewards in judged]
+    right, pairs = sum(hits for hits, _ in counted), sum(compared for _, compared in counted)
+    return {"loss": mean_loss(judged, ties=ties), "accuracy": right / max(pairs, 1), "pairs": pairs}
 
 
 @torch.no_grad()
 def rewards_of(model: Scorer, rows: Sequence[Row], *, settings: Computing) -> list[float]:
-    """The reward of each row, in the rows' order."""
+    """The reward of each row, in the rows' order. A prompt that neighbours have in common is run once."""
     model.eval()
+    groups = _neighbours(model, rows, token_budget=settings.token_budget)
     rewards = [0.0] * len(rows)
-    for part in data.parts(rows, token_budget=settings.token_budget):
+    for part in together(model, [[rows[i] for i in group] for group in groups], token_budget=settings.token_budget):
+        numbers = [groups[g] for g in part]
         with arithmetic(settings.precision):
-            scored = model.rewards(model.collate([rows[i] for i in part]))
-        for i, reward in zip(part, scored.tolist(), strict=True):
+            found = model.rewards_by_prompt([[rows[i] for i in group] for group in numbers])
+        for i, reward in zip(chain.from_iterable(numbers), found.tolist(), strict=True):
             rewards[i] = reward
     return rewards
+
+
+def _neighbours(model: Scorer, rows: Sequence[Row], *, token_budget: int) -> list[list[int]]:
+    """Numbers of the rows, in groups of one prompt and of at most token_budget tokens."""
+    groups: list[list[int]] = []
+    for i, row in enumerate(rows):
+        same = groups and rows[groups[-1][0]].prompt == row.prompt
+        if not same or model.places([[rows[j] for j in (*groups[-1], i)]]) > token_budget:
+            groups.append([])
+        groups[-1].append(i)
+    return groups
 
 
 def reward_model(
@@ -141,9 +159,9 @@ def reward_model(
     """Train a reward model from the base's weights and save it; its last figures."""
     model = new_reward_model(base, seed=settings.seed, lora=settings)
     settings = within_positions(settings, model)
-    rows = _fitting(read_rankings(Path(rankings), model.encoder), settings, what="rankings")
+    rows = fitting(model, read_rankings(Path(rankings), model.encoder), settings, what="rankings")
     looked_at = read_rankings(Path(held_out), model.encoder) if held_out else []
-    looked_at = _fitting(looked_at, settings, what="held-out rankings") if looked_at else []
+    looked_at = fitting(model, looked_at, settings, what="held-out rankings") if looked_at else []
     shown = data.demonstrations(Path(demonstrations), model.encoder) if demonstrations else []
     figures = fit(run, model, rows, settings=settings, held_out=looked_at)
     figures |= {"rows": len(rows)}
@@ -154,7 +172,8 @@ def reward_model(
         figures |= {"reward_offset": model.offset}
     notes = (
         "Scores are read at the last token, EOS included. `reward_offset` in the config is the mean score of the "
-        "demonstrations; subtract it from what the model gives, so that demonstrations average 0."
+        "demonstrations: `training.algorithms` subtracts it when it opens the model, so that demonstrations average 0; "
+        "whoever opens it otherwise has to."
     )
     model_card.save(
         model, run, stage="reward_model", settings=settings, figures=figures, parents={"base": base}, notes=notes
@@ -197,9 +216,10 @@ def fit(
     )
 
 
-def _fitting(rankings: list[Ranking], settings: Reward, *, what: str) -> list[Ranking]:
+def fitting(model: Scorer, rankings: list[Ranking], settings: Computing, *, what: str) -> list[Ranking]:
+    """The rankings of which every row has at most max_length tokens; raises InputError where one breaks the budget."""
     kept = data.within(rankings, length=lambda each: each.length, limit=settings.max_length, what=what)
-    widest = max(ranking.padded for ranking in kept)
+    widest = max(model.places([ranking.rows]) for ranking in kept)
     if widest > settings.token_budget:
         raise InputError(
             f"A ranking takes {widest} tokens and token_budget is {settings.token_budget}; a ranking is run whole. "

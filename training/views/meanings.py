@@ -136,6 +136,23 @@ MEANINGS: dict[str, Meaning] = {
     "ranking_loss": Meaning(
         _("Loss on held-out rankings"), NATS, _("How surprised the reward model is by people's choices.")
     ),
+    "longer_wins": Meaning(
+        _("Accuracy of liking the longer output"), SHARE, _("What a judge would reach who looks at the length alone.")
+    ),
+    "length_correlation": Meaning(
+        _("Correlation of score and length"),
+        _("from −1 to 1"),
+        _("Among the outputs of a prompt: how much the reward model likes the longer ones."),
+    ),
+    "calibration_error": Meaning(
+        _("Calibration error"),
+        SHARE,
+        _("How far the reward model's certainty lies from how often it is right. 0 is best."),
+    ),
+    "annotator_agreement": Meaning(
+        _("Agreement of annotators"), SHARE, _("How often two people who ranked the same outputs agree on a pair.")
+    ),
+    "agreement_pairs": Meaning(_("Pairs that two people ranked"), "", _("What their agreement is measured on.")),
     "rows": Meaning(_("Rows"), "", _("How many rows it learnt from.")),
     "reward_offset": Meaning(
         _("Reward offset"), POINTS, _("Taken from every score, so that demonstrations average 0.")
