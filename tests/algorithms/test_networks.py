@@ -14,7 +14,7 @@ from training.algorithms import data, language_model, losses
 from training.algorithms.data import Row
 from training.algorithms.errors import InputError
 from training.algorithms.hyperparameters import Reward
-from training.algorithms.networks import Policy, Scorer, load_policy, new_reward_model
+from training.algorithms.networks import Policy, Scorer, load_policy, new_reward_model, pad_apart
 from training.algorithms.presets import resolve
 from training.algorithms.reward_model import Ranking, backward, pairs_right
 
@@ -165,6 +165,19 @@ def test_long_texts_are_cut_and_lose_nothing(folders: dict[str, Path], tmp_path:
     rows = data.texts(path, encoder, max_length=16)
     assert max(row.length for row in rows) == 16
     assert encoder.decode([i for row in rows for i in (*row.prompt, *row.completion)]) == "red cat " * 50
+
+
+def test_a_pad_token_that_is_added_takes_next_to_nothing_from_the_others(folders: dict[str, Path]) -> None:
+    rows = [Row([9, 8], [7, 6, 5])]
+    before, first, second = (load_policy(str(folders["gpt2"])).freeze() for _ in range(3))
+    for policy in (before, first, second):  # as a trained GPT-2 has them
+        with torch.no_grad():
+            policy.model.transformer.wte.weight.sub_(policy.model.transformer.ln_f.weight)
+    for policy in (first, second):
+        pad_apart(policy.model, policy.tokenizer)
+        assert policy.config.vocab_size == before.config.vocab_size + 1
+    assert torch.allclose(logprobs(first, rows), logprobs(before, rows), atol=1 / before.config.vocab_size)
+    assert torch.equal(logprobs(first, rows), logprobs(second, rows))
 
 
 def test_rows_too_long_are_left_out_and_none_left_is_said() -> None:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from transformers import GenerationConfig
+from transformers import GenerationConfig, MistralForCausalLM, Qwen2ForCausalLM
 
-from training.algorithms import losses, sampling
+from tests.algorithms.test_networks import any_time, ids
+from training.algorithms import llama_decoding, losses, sampling
 from training.algorithms.data import Row
 from training.algorithms.errors import Stopped
 from training.algorithms.networks import Policy, load_policy
@@ -49,6 +52,27 @@ def test_a_completion_does_not_depend_on_what_is_sampled_beside_it(policy: Polic
             assert each.seed == seed
 
 
+@given(prompts=st.lists(ids, min_size=1, max_size=5), seed=st.integers(0, 10_000))
+@any_time
+def test_nor_on_padding_nor_on_who_has_finished(policy: Policy, prompts: list[list[int]], seed: int) -> None:
+    seeds = [[seed + 2 * i, seed + 2 * i + 1] for i in range(len(prompts))]
+
+    def often_ended(logits: torch.Tensor, uniform: torch.Tensor, settings: Settings) -> torch.Tensor:
+        chosen = choose(logits, uniform, settings)
+        return torch.where(chosen % 4 == 0, policy.encoder.eos, chosen)
+
+    choose = sampling.choose
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sampling, "choose", often_ended)
+        together = draw(policy, prompts, seeds)
+        for prompt, row, found in zip(prompts, seeds, together, strict=True):
+            assert [each.tokens for each in draw(policy, [prompt], [row])[0]] == [each.tokens for each in found]
+            for each in found:
+                batch = policy.collate([Row(prompt, each.tokens)])
+                wanted = losses.token_logprobs(policy.logits(batch), batch.targets).sum()
+                assert each.logprob == pytest.approx(wanted.item(), abs=1e-3)
+
+
 def test_the_logprob_is_that_of_a_forward_pass(policy: Policy) -> None:
     for prompt, row in zip(PROMPTS, draw(policy, PROMPTS, [[1, 2], [3, 4], [5, 6]]), strict=True):
         for each in row:
@@ -78,6 +102,44 @@ def test_first_tokens_follow_the_models_distribution(policy: Policy) -> None:
     chi_square = ((found - wanted) ** 2 / np.maximum(wanted, 1e-9)).sum()
     degrees = len(wanted) - 1
     assert chi_square < degrees + 4 * (2 * degrees) ** 0.5  # four deviations
+
+
+def test_second_tokens_follow_the_distribution_after_the_first(policy: Policy) -> None:
+    sampled = draw(policy, [PROMPTS[1]], [list(range(6000))], max_new_tokens=2, top_k=4)[0]
+    first = Counter(each.tokens[0] for each in sampled).most_common(1)[0][0]
+    seconds = Counter(each.tokens[1] for each in sampled if each.tokens[0] == first and len(each.tokens) == 2)
+    batch = policy.collate([Row(PROMPTS[1], [first, 5])])
+    top = policy.logits(batch)[1].topk(4)
+    wanted = top.values.softmax(-1).double().numpy() * seconds.total()
+    found = np.array([seconds[token] for token in top.indices.tolist()])
+    assert found.sum() == seconds.total() > 500
+    assert ((found - wanted) ** 2 / wanted).sum() < 3 + 4 * 6**0.5  # four deviations
+
+
+@pytest.mark.parametrize("kind", [Qwen2ForCausalLM, MistralForCausalLM])
+def test_other_models_built_as_llama_is_are_decoded_alike(kind: Any, folders: dict[str, Path]) -> None:
+    torch.manual_seed(0)
+    config = kind.config_class(
+        vocab_size=300, hidden_size=32, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2,
+        intermediate_size=48, initializer_range=0.1, rope_theta=500.0, sliding_window=None,
+    )  # fmt: skip
+    made = Policy(kind(config), load_policy(str(folders["llama"])).tokenizer).freeze()
+    for name, bias in made.model.named_parameters():
+        if name.endswith("bias"):
+            torch.nn.init.normal_(bias)
+    assert llama_decoding.fits(made.model)
+    test_the_likeliest_tokens_are_those_of_generate(made)
+    test_the_logprob_is_that_of_a_forward_pass(made)
+
+
+def test_a_model_with_something_replaced_goes_the_general_way(folders: dict[str, Path]) -> None:
+    policy = load_policy(str(folders["llama"])).freeze()
+    assert llama_decoding.fits(policy.model)
+    plain = draw(policy, PROMPTS, [[1]] * 3)
+    projection = policy.model.model.layers[1].mlp.up_proj
+    policy.model.model.layers[1].mlp.up_proj = torch.nn.Sequential(projection)
+    assert not llama_decoding.fits(policy.model)
+    assert [row[0].tokens for row in draw(policy, PROMPTS, [[1]] * 3)] == [row[0].tokens for row in plain]
 
 
 @given(st.lists(st.floats(-8, 8), min_size=2, max_size=9), st.floats(0, 0.999999))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -36,9 +37,17 @@ class RoomyLayer(DynamicLayer):
         self._rows(lambda tensor: tensor.repeat_interleave(repeats, dim=0))
 
     def batch_select_indices(self, indices: Tensor) -> None:
-        self._rows(lambda tensor: tensor[indices])
+        """Go on with these rows alone, in this order; those that stay in their place are not copied."""
+        moved = (indices != torch.arange(len(indices), device=indices.device)).nonzero()[:, 0]
+        length = self.get_seq_length()
 
-    def _rows(self, change: Any) -> None:
+        def closed_up(buffer: Tensor) -> Tensor:
+            buffer[moved, :, :length] = buffer[indices[moved], :, :length]
+            return buffer[: len(indices)]
+
+        self._rows(closed_up)
+
+    def _rows(self, change: Callable[[Tensor], Tensor]) -> None:
         if self._buffers is None:
             return
         length = self.get_seq_length()

@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import torch
 from torch import Tensor
@@ -347,7 +347,12 @@ class Order:
         return self._batches[place]
 
 
-def parts(rows: Sequence[Row], *, token_budget: int) -> Iterator[list[int]]:
+class Long(Protocol):
+    @property
+    def length(self) -> int: ...
+
+
+def parts(rows: Sequence[Long], *, token_budget: int) -> Iterator[list[int]]:
     """Row numbers in parts of at most token_budget padded tokens, like lengths together, at least a row each."""
     part: list[int] = []
     for i in sorted(range(len(rows)), key=lambda j: rows[j].length):

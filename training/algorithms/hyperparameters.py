@@ -117,7 +117,18 @@ class Optimisation(Computing):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Pretrain(Optimisation):
+class LanguageModelling(Optimisation):
+    """What pretraining and fine-tuning share."""
+
+    packing: bool = knob(
+        default=False,
+        help="Put several rows into one line of a batch, none seeing another: less padding, dearer attention. "
+        "Rows of like length in one batch are faster on processors. For causal models.",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pretrain(LanguageModelling):
     """Language modelling on raw text; without a base model, also the shape of the model that is built."""
 
     learning_rate: float = knob(3e-4, "Peak learning rate of AdamW.", low=0)
@@ -149,7 +160,7 @@ class Pretrain(Optimisation):
 
 
 @dataclass(frozen=True, kw_only=True)
-class SFT(Optimisation):
+class SFT(LanguageModelling):
     """Supervised fine-tuning on demonstrations; the loss is on the answers alone."""
 
     epochs: float = knob(16.0, "Passes over the demonstrations.", source=f"{PAPER}, C.1", low=0)

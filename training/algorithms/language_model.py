@@ -3,36 +3,49 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
-from training.algorithms import data, distributed
+from training.algorithms import data, distributed, packing
 from training.algorithms.checkpoints import State
-from training.algorithms.data import Row
-from training.algorithms.hyperparameters import Computing, Optimisation
+from training.algorithms.data import Batch, Row
+from training.algorithms.hyperparameters import Computing, LanguageModelling
 from training.algorithms.loop import train
 from training.algorithms.losses import token_logprobs
 from training.algorithms.networks import Policy
-from training.algorithms.optimisation import Optimiser, arithmetic
+from training.algorithms.optimisation import Optimiser, arithmetic, device
+from training.algorithms.packing import Packed
 from training.algorithms.run_folder import Metrics, Run
 
 
-def backward(policy: Policy, rows: Sequence[Row], *, settings: Computing, weight: float = 1.0) -> float:
+def backward(
+    policy: Policy, rows: Sequence[Row], *, settings: Computing, weight: float = 1.0, packed: bool = False
+) -> float:
     """Add the gradient of weight × (mean -log p over all completion tokens of the rows); the mean.
 
-    The rows run in parts of at most token_budget tokens; the mean is over all of them, so the parts do not show.
+    The rows run in parts of at most token_budget tokens; the mean is over all of them, so neither the parts nor packing
+    show in it.
     """
-    total, count = 0.0, sum(len(row.completion) for row in rows)
-    rows = distributed.share(rows)
-    for part in data.parts(rows, token_budget=settings.token_budget):
-        batch = policy.collate([rows[i] for i in part])
+    losses, count = list[Tensor](), sum(len(row.completion) for row in rows)
+    for batch in _batches(policy, distributed.share(rows), settings=settings, packed=packed):
         with arithmetic(settings.precision):
             loss = -token_logprobs(policy.logits(batch), batch.targets).sum() / count
         (weight * loss).backward()
-        total += float(loss.detach())
-    return distributed.totals(total)[0]
+        losses.append(loss.detach())
+    return distributed.totals(sum(map(float, losses)))[0]
+
+
+def _batches(policy: Policy, rows: Sequence[Row], *, settings: Computing, packed: bool) -> Iterator[Batch | Packed]:
+    if not packed:
+        for part in data.parts(rows, token_budget=settings.token_budget):
+            yield policy.collate([rows[i] for i in part])
+        return
+    bins = packing.bins(rows, size=settings.max_length)
+    for part in data.parts(bins, token_budget=settings.token_budget):
+        yield packing.collate([bins[i] for i in part], pad=policy.pad, device=device())
 
 
 @torch.no_grad()
@@ -55,12 +68,17 @@ def fit(
     policy: Policy,
     rows: Sequence[Row],
     *,
-    settings: Optimisation,
+    settings: LanguageModelling,
     mixed_in: Sequence[Row] = (),
     mixed_share: float = 0.0,
     held_out: Sequence[Row] = (),
 ) -> Metrics:
-    """Train on the rows; a share of each batch comes from `mixed_in`. The last metrics."""
+    """Train on the rows; a share of each batch comes from `mixed_in`. The last metrics.
+
+    Raises InputError where the rows are to be packed and the model would let one see another.
+    """
+    if settings.packing:
+        packing.check(policy)
     order = data.Order(
         [row.length for row in rows],
         batch_size=settings.batch_size,
@@ -78,7 +96,7 @@ def fit(
         batch = [rows[i] for i in order.batch(step)]
         if extra:
             batch += [mixed_in[i] for i in extras.batch(step)]
-        loss = backward(policy, batch, settings=settings)
+        loss = backward(policy, batch, settings=settings, packed=settings.packing)
         return {"loss": loss, "tokens": sum(row.length for row in batch), **optimiser.update(step)}
 
     def look() -> Metrics:

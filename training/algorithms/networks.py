@@ -22,6 +22,7 @@ from training.algorithms.errors import InputError
 from training.algorithms.hyperparameters import Computing, Optimisation
 from training.algorithms.opening import config_of, grow, open_classifier, open_weights, tokenizer_of, width_of
 from training.algorithms.optimisation import device, recompute
+from training.algorithms.packing import Packed
 from training.algorithms.shared_prompts import Groups
 
 HEAD = "score.safetensors"
@@ -93,7 +94,7 @@ class Policy(Network):
         super().__init__(model, tokenizer)
         self._plain_head = not self.seq2seq and self._head_is_plain()
 
-    def logits(self, batch: Batch) -> Tensor:
+    def logits(self, batch: Batch | Packed) -> Tensor:
         """(N, V): for each completion token, the logits that predict it."""
         if self._plain_head:
             # The head is the dearest layer of a small model: run it where something is predicted, and nowhere else.

@@ -68,7 +68,11 @@ def open_classifier(kind: Any, name: str, config: Any, lora: Optimisation | None
 
 
 def grow(model: Any, size: int) -> None:
-    """Make room for `size` tokens. The new embeddings are the mean of the old: the same each time it is done."""
+    """Make room for `size` tokens. A new one gets the mean of the others: it is never likelier than one in `size`.
+
+    A random one could outweigh them all: a GPT-2's logits are about -100, where a random row's are about 0. And the
+    mean is the same each time that a base is opened.
+    """
     before = model.config.vocab_size
     if size <= before:
         return

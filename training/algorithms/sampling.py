@@ -18,8 +18,9 @@ from torch import Tensor
 from training.algorithms.cache import new_cache
 from training.algorithms.data import lengths_mask, pad_right
 from training.algorithms.errors import Stopped
+from training.algorithms.llama_decoding import LlamaDecoding, fits
 from training.algorithms.networks import Policy
-from training.algorithms.optimisation import arithmetic, device
+from training.algorithms.optimisation import arithmetic, device, dtype_for
 from training.algorithms.run_folder import never
 
 # Dropping finished rows copies the cache: worth it once an eighth of them has finished.
@@ -84,7 +85,7 @@ def sample(
     done = torch.zeros(len(flat), dtype=torch.bool, device=uniforms.device)
     eos = policy.encoder.eos
     with arithmetic(_precision(settings)):
-        decoding = Decoding(policy, prompts, repeats=repeats)
+        decoding = _decoding(policy, prompts, repeats=repeats, settings=settings)
         logits = decoding.first()
         for t in range(settings.max_new_tokens):
             if should_stop():
@@ -95,10 +96,12 @@ def sample(
             logprobs[alive] += torch.where(going, _logprob(logits, chosen), 0)
             sizes[alive] += going
             done[alive] |= chosen == eos
-            kept = (~done[alive]).nonzero()[:, 0]
-            if len(kept) == 0 or t + 1 == settings.max_new_tokens:
+            going = ~done[alive]
+            count = int(going.sum())
+            if count == 0 or t + 1 == settings.max_new_tokens:
                 break
-            if len(alive) - len(kept) >= max(1, len(alive) // DROP_SHARE):
+            if len(alive) - count >= max(1, len(alive) // DROP_SHARE):
+                kept = _closed_up(going, count)
                 decoding.keep(kept)
                 alive, chosen = alive[kept], chosen[kept]
             logits = decoding.next(chosen)
@@ -120,6 +123,22 @@ def choose(logits: Tensor, uniform: Tensor, settings: Settings) -> Tensor:
     cumulated = logits.softmax(-1).double().cumsum(-1)
     passed = torch.searchsorted(cumulated, (uniform[:, None] * cumulated[:, -1:]), right=True)
     return passed[:, 0].clamp(max=logits.shape[1] - 1)
+
+
+def _closed_up(going: Tensor, count: int) -> Tensor:
+    """The rows still going, (count,): the last of them take the places of those that are done, the others stay."""
+    kept = torch.arange(count, device=going.device)
+    kept[~going[:count]] = count + going[count:].nonzero()[:, 0]
+    return kept
+
+
+def _decoding(
+    policy: Policy, prompts: Sequence[list[int]], *, repeats: int, settings: Settings
+) -> Decoding | LlamaDecoding:
+    if fits(policy.model):
+        room, dtype = settings.max_new_tokens, dtype_for(_precision(settings))
+        return LlamaDecoding(policy, prompts, repeats=repeats, room=room, dtype=dtype)
+    return Decoding(policy, prompts, repeats=repeats)
 
 
 def _precision(settings: Settings) -> str:
