@@ -117,12 +117,12 @@ def start(*arguments: Any, before: Callable[[], None] = lambda: None, **options:
     return Forked(flags(*arguments, **options), before=before)
 
 
-def start_two(*arguments: Any, **options: Any) -> list[Forked]:
+def start_two(*arguments: Any, environment: dict[str, str] | None = None, **options: Any) -> list[Forked]:
     """Begin a stage in two processes that share it, as a launcher would."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
-    meeting = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    meeting = {**(environment or {}), "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
     given = flags(*arguments, **options)
     return [Forked(given, RANK=str(rank), LOCAL_RANK=str(rank), **meeting) for rank in range(2)]
 

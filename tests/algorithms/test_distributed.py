@@ -100,3 +100,9 @@ def test_what_one_process_refuses_is_written_down(runs: Runs, tmp_path: Path) ->
     options = runs["sft"] | {"set": ["learning_rate=1e30", "max_grad_norm=0"]}
     assert [each.wait() for each in start_two("sft", **options, out=tmp_path)] == [USER_CAN_FIX] * 2
     assert "diverged" in (tmp_path / "error.json").read_text()
+
+
+def test_a_configuration_for_models_in_pieces_is_refused(runs: Runs, tmp_path: Path) -> None:
+    asked = {"ACCELERATE_USE_FSDP": "true"}
+    assert [each.wait() for each in start_two("sft", **runs["sft"], out=tmp_path, environment=asked)] == [2, 2]
+    assert "Choose distributed_type MULTI_GPU" in (tmp_path / "error.json").read_text()

@@ -20,7 +20,16 @@ T = TypeVar("T")
 
 
 def join() -> None:
-    """Meet the others that the launcher started: over NCCL where there are GPUs, one each, else over gloo."""
+    """Meet the others that the launcher started: over NCCL where there are GPUs, one each, else over gloo.
+
+    Raises InputError where accelerate's configuration asks for models in pieces: it would seem to be so, and not be.
+    """
+    for kind in ("FSDP", "DEEPSPEED"):
+        if os.environ.get(f"ACCELERATE_USE_{kind}", "").lower() == "true":
+            raise InputError(
+                f"accelerate's configuration asks for {kind}, and each process holds whole models here. Choose "
+                "distributed_type MULTI_GPU; for less memory set lora_rank and gradient_checkpointing."
+            )
     if torch.cuda.is_available():
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
     dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
