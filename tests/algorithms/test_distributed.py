@@ -45,10 +45,11 @@ def difference(one: Path, other: Path) -> float:
     return max(float((first[name] - second[name]).abs().max()) for name in first)
 
 
-@pytest.mark.parametrize("stage", ["sft", "reward_model", "ppo", "dpo"])
-def test_two_processes_learn_what_one_does(stage: str, runs: Runs, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("stage", "lora"), [("sft", 0), ("reward_model", 0), ("ppo", 0), ("dpo", 0), ("ppo", 4)])
+def test_two_processes_learn_what_one_does(stage: str, lora: int, runs: Runs, tmp_path: Path) -> None:
     alone, shared = tmp_path / "alone", tmp_path / "shared"
-    one, two = start(stage, **runs[stage], out=alone), start_two(stage, **runs[stage], out=shared)
+    options = runs[stage] | {"set": [*runs[stage]["set"], f"lora_rank={lora}"]}
+    one, two = start(stage, **options, out=alone), start_two(stage, **options, out=shared)
     assert [each.wait() for each in (one, *two)] == [0, 0, 0]
     assert difference(alone, shared) < 1e-5
     for mine, theirs in zip(lines(alone / "metrics.jsonl"), lines(shared / "metrics.jsonl"), strict=True):
