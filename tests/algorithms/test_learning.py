@@ -12,13 +12,14 @@ import torch
 
 from tests.algorithms import tiny
 from tests.algorithms.conftest import Stage, lines
-from training.algorithms import data, ppo
+from training.algorithms import ppo
 from training.algorithms.data import Row
 from training.algorithms.episodes import Episodes
 from training.algorithms.hyperparameters import PPO
 from training.algorithms.networks import load_policy, new_reward_model
 from training.algorithms.presets import resolve
 from training.algorithms.run_folder import Run
+from training.algorithms.shared_prompts import Groups
 
 
 def result(out: Path) -> dict[str, Any]:
@@ -33,14 +34,13 @@ def settings(**values: Any) -> PPO:
 
 
 class LikesGood:
-    """A reward model by rule: 1 for each " good" among the tokens. Takes the place of a Scorer's rewards."""
+    """A reward model by rule: 1 for each " good" of a completion. Takes the place of a Scorer's rewards_by_prompt."""
 
     def __init__(self, token: int) -> None:
         self.token = token
 
-    def __call__(self, batch: data.Batch) -> torch.Tensor:
-        ids = batch.inputs.get("decoder_input_ids", batch.inputs["input_ids"])
-        return (ids == self.token).sum(1).float()
+    def __call__(self, groups: Groups) -> torch.Tensor:
+        return torch.tensor([float(row.completion.count(self.token)) for group in groups for row in group])
 
 
 def trainer(family: str, base: str, chosen: PPO, *, prompts: int = 12) -> ppo.Trainer:
@@ -76,7 +76,7 @@ def test_ppo_learns_to_please_the_reward_model(
     chosen = settings(total_episodes=640, batch_size=32, minibatch_size=16, learning_rate=3e-3, kl_coef=0.01, seed=1)
     made = trainer(family, base, chosen)
     good = made.policy.tokenizer(" good", add_special_tokens=False).input_ids[0]
-    monkeypatch.setattr(made.reward_model, "rewards", LikesGood(good), raising=False)
+    monkeypatch.setattr(made.reward_model, "rewards_by_prompt", LikesGood(good), raising=False)
     ppo.fit(Run(tmp_path), made)
     curve = [row["objective/reward"] for row in lines(tmp_path / "metrics.jsonl")]
     assert sum(curve[-3:]) / 3 > sum(curve[:3]) / 3 + 1
@@ -93,7 +93,7 @@ def test_ppo_stays_near_the_reference_where_the_kl_weighs_most(
     for name, chosen in (("free", free), ("held", held)):
         made = trainer(family, base, chosen)
         good = made.policy.tokenizer(" good", add_special_tokens=False).input_ids[0]
-        monkeypatch.setattr(made.reward_model, "rewards", LikesGood(good), raising=False)
+        monkeypatch.setattr(made.reward_model, "rewards_by_prompt", LikesGood(good), raising=False)
         (tmp_path / name).mkdir()
         ppo.fit(Run(tmp_path / name), made)
         ends.append(lines(tmp_path / name / "metrics.jsonl")[-1]["objective/kl_k3"])

@@ -84,6 +84,7 @@ def test_loss_and_gradients_are_those_of_the_rows_one_by_one(
     scorer: Scorer, budget: int, tolerance: float, *, double: bool
 ) -> None:
     model = in_double(scorer) if double else scorer
+    assert model.packs is not model.seq2seq  # what follows is about packed rows, and not about the plain way
     rankings = ragged(budget)
     chosen = dataclasses.replace(settings(), token_budget=budget, max_length=min(budget, 128))
     assert (len(together(model, [each.rows for each in rankings], token_budget=budget)) > 1) is (budget == 180)

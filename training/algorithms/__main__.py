@@ -40,7 +40,7 @@ INPUTS: dict[str, tuple[str, dict[str, str]]] = {
     }),
     "reward_model": ("reward_model", {
         "base": "model folder or hub name, best the SFT policy",
-        "rankings": 'JSON lines of {"prompt", "completions": [{"text", "rank"}]}',
+        "rankings": 'JSON lines of {"prompt", "completions": [{"text", "rank" or "score"}]}, gzipped or not',
         "held-out?": "rankings to measure loss and accuracy on",
         "demonstrations?": "their mean score becomes 0",
     }),
@@ -78,7 +78,7 @@ INPUTS: dict[str, tuple[str, dict[str, str]]] = {
         "reference?": "what the KL is measured to",
         "prompts?": 'JSON lines of {"id", "prompt"}',
         "reward-model?": "the reward model's folder",
-        "rankings?": 'JSON lines of {"prompt", "completions": [{"text", "rank"}]}',
+        "rankings?": 'JSON lines of {"prompt", "completions": [{"text", "rank" or "score"}]}, gzipped or not',
     }),
 }  # fmt: skip
 

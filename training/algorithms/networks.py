@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import math
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -145,7 +144,7 @@ class Scorer(Network):
     def rewards_by_prompt(self, groups: Groups) -> Tensor:
         """(R,): the reward of every row, group by group. The rows of a group have one prompt, which is run once."""
         if self._can_pack(groups):
-            return self._read(self._packed_ends(groups))
+            return self._read(shared_prompts.ends(self._backbone, groups, device=device()))
         batch = self.collate([row for group in groups for row in group])
         return self._read(_at(self._decoded(batch, groups), batch.ends)) if self.seq2seq else self.rewards(batch)
 
@@ -172,12 +171,6 @@ class Scorer(Network):
         rewards: Tensor = self.score(states)[..., 0]
         return rewards.to(torch.promote_types(rewards.dtype, torch.float32)) - self.offset
 
-    def _packed_ends(self, groups: Groups) -> Tensor:
-        """(R, width): the state that has read each row's last token, from one packed row."""
-        packed = shared_prompts.pack(groups, device=device())
-        states: Tensor = self._backbone(**packed.inputs, use_cache=False).last_hidden_state
-        return states[0, packed.ends]
-
     def _decoded(self, batch: Batch, groups: Groups) -> Tensor:
         """(R, T, width): what the decoder makes of the batch's rows, the encoder having read each prompt once."""
         sizes = torch.tensor([len(group) for group in groups], device=device())
@@ -191,19 +184,18 @@ class Scorer(Network):
 
     def _can_pack(self, groups: Groups) -> bool:
         """Whether the groups can be one packed row: no token may be further from another than the model looks back."""
-        return self.packs and max(row.length for group in groups for row in group) <= _reach(self.config)
+        return self.packs and max(row.length for group in groups for row in group) <= shared_prompts.reach(self.config)
 
     @torch.no_grad()
     def _takes_packed_rows(self) -> bool:
         """Whether a packed row gives what its rows give one by one: found by trying, whatever the model is called."""
         if self.seq2seq or self.config._attn_implementation != attention.NAME:
             return False
-        ids = [token % self.config.vocab_size for token in range(1, 10)]
-        groups = [[Row(ids[:2], ids[2:5]), Row(ids[:2], ids[5:6])], [Row(ids[4:7], ids[1:3]), Row(ids[4:7], ids[6:])]]
+        groups = shared_prompts.sample(self.config.vocab_size)
         batch = self.collate([row for group in groups for row in group])
         wanted = _at(self.states(batch), batch.ends)
         try:
-            found = self._packed_ends(groups)
+            found = shared_prompts.ends(self._backbone, groups, device=device())
         except (RuntimeError, TypeError, ValueError):
             return False  # the model takes no position ids, or no mask of four dimensions
         return bool(torch.allclose(found, wanted, atol=1e-4 * float(wanted.abs().max())))
@@ -322,9 +314,3 @@ def within_positions(settings: Settings, network: Network) -> Settings:
 def _at(states: Tensor, ends: Tensor) -> Tensor:
     """(B, T, width) → (B, width): each row's state at `ends`, (B,)."""
     return states[torch.arange(len(states), device=states.device), ends]
-
-
-def _reach(config: Any) -> float:
-    """How many tokens a state sees at most, in the layers that see fewest."""
-    limits = (getattr(config, name, None) for name in ("sliding_window", "attention_chunk_size"))
-    return min((limit for limit in limits if limit), default=math.inf)

@@ -10,6 +10,7 @@ cost N² instead: for nine completions of 200 tokens more than all the rest.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -89,6 +90,25 @@ def pack(groups: Groups, *, device: torch.device) -> Packed:
         "layout": _layout(pieces, device=device),
     }
     return Packed(inputs, torch.tensor(ends, device=device))
+
+
+def ends(backbone: Any, groups: Groups, *, device: torch.device) -> Tensor:
+    """(R, width): the backbone's state that has read each row's last token, group by group."""
+    packed = pack(groups, device=device)
+    states: Tensor = backbone(**packed.inputs, use_cache=False).last_hidden_state
+    return states[0, packed.ends]
+
+
+def sample(vocabulary: int) -> Groups:
+    """A few short rows on which it shows whether a model takes packed ones."""
+    ids = [token % vocabulary for token in range(1, 10)]
+    return [[Row(ids[:2], ids[2:5]), Row(ids[:2], ids[5:6])], [Row(ids[4:7], ids[1:3]), Row(ids[4:7], ids[6:])]]
+
+
+def reach(config: Any) -> float:
+    """How many tokens a state sees at most, in the layers that see fewest."""
+    limits = (getattr(config, name, None) for name in ("sliding_window", "attention_chunk_size"))
+    return min((limit for limit in limits if limit), default=math.inf)
 
 
 def attend(
