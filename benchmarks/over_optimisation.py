@@ -138,7 +138,9 @@ def main() -> None:
     parser.add_argument("--beta", type=float, nargs="*", default=[0.03, 0.1], help="of DPO")
     parser.add_argument("--episodes", type=int, default=3072, help="of each PPO run")
     parser.add_argument("--count", type=int, default=128, help="held-out prompts to measure on")
-    parser.add_argument("--n", type=int, default=32, help="samples a prompt that the best of n is chosen from")
+    parser.add_argument(
+        "--n", type=int, default=32, help="samples a prompt that the best is chosen from; 0: no best of n"
+    )
     given = parser.parse_args()
 
     settings = resolve("dpo", preset="starter")
@@ -150,7 +152,9 @@ def main() -> None:
         prompts=[row["prompt"] for row in data.read_rows(given.held_out, data.prompt_problem)][: given.count],
         settings=settings,
     )
-    roads: dict[str, Callable[[], dict[str, Any]]] = {"best of n": lambda: by_best_of(world, n=given.n)}
+    roads: dict[str, Callable[[], dict[str, Any]]] = {}
+    if given.n:
+        roads["best of n"] = lambda: by_best_of(world, n=given.n)
     for beta in given.beta:
         roads[f"DPO, β {beta:g}"] = lambda beta=beta: by_dpo(world, given.rankings, beta=beta)  # type: ignore[misc]
     for coef in given.kl_coef:

@@ -25,13 +25,17 @@ def main() -> None:
     parser.add_argument("--trl-ppo", type=Path, required=True, help="folder that holds trl 1.12.0")
     parser.add_argument("--trl-rloo", type=Path, required=True, help="folder that holds trl 1.16.0")
     parser.add_argument("--repeats", type=int, default=3, help="how often each side runs")
+    parser.add_argument("--iterations", type=int, default=5, help="of each run; the first is not counted")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        sides.run([sys.executable, "-m", MODULE, "make", folder], variables={})
+        sides.run([sys.executable, "-m", MODULE, "make", folder, "0"], variables={})
         names = {"ours (bf16)": "ours-bf16", "TRL 1.12 PPO": "trl-ppo", "TRL 1.16 RLOO": "trl-rloo"}
         names["ours (fp32)"] = "ours-fp32"
         found = sides.alternate(
-            {side: [sys.executable, "-m", MODULE, name, folder] for side, name in names.items()},
+            {
+                side: [sys.executable, "-m", MODULE, name, folder, str(arguments.iterations)]
+                for side, name in names.items()
+            },
             repeats=arguments.repeats,
             variables={
                 "TRL 1.12 PPO": {"PYTHONPATH": str(arguments.trl_ppo.resolve()), "HF_HUB_OFFLINE": "1"},

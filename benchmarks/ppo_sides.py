@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -19,7 +20,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer, LlamaConfig
 from transformers import LlamaForCausalLM as Llama
 
-EPISODES, MINIBATCH, NEW_TOKENS, ITERATIONS = 32, 8, 64, 5
+EPISODES, MINIBATCH, NEW_TOKENS = 32, 8, 64
 SHORTEST, LONGEST = 32, 96  # tokens of a prompt
 PHASES = ("generation", "scoring", "update")
 WORDS = [f"w{i}" for i in range(2000)]
@@ -97,7 +98,7 @@ def prompts(tokenizer: Any) -> list[list[int]]:
     return [ids[start : start + size] for start, size in zip(starts, sizes, strict=True)]
 
 
-def ours(folder: Path, *, precision: str) -> dict[str, Any]:
+def ours(folder: Path, iterations: int, *, precision: str) -> dict[str, Any]:
     from training.algorithms import ppo
     from training.algorithms.hyperparameters import PPO
     from training.algorithms.networks import load_policy, load_reward_model
@@ -105,7 +106,7 @@ def ours(folder: Path, *, precision: str) -> dict[str, Any]:
     from training.algorithms.run_folder import Run
 
     values = {
-        "total_episodes": EPISODES * ITERATIONS, "batch_size": EPISODES, "minibatch_size": MINIBATCH,
+        "total_episodes": EPISODES * iterations, "batch_size": EPISODES, "minibatch_size": MINIBATCH,
         "num_ppo_epochs": 1, "response_length": NEW_TOKENS, "max_length": 512, "learning_rate": 3e-6,
         "value_learning_rate": 3e-6, "kl_coef": 0.05, "ema_decay": 0.0, "precision": precision,
         "checkpoint_seconds": 1e9,
@@ -125,11 +126,11 @@ def ours(folder: Path, *, precision: str) -> dict[str, Any]:
     trainer.update = phases.around(trainer.update, before="update")  # type: ignore[method-assign]
     with tempfile.TemporaryDirectory() as out:
         figures = ppo.fit(Run(Path(out)), trainer)
-    steps = figures["updates"] / ITERATIONS
+    steps = figures["updates"] / iterations
     return {**phases.report(), "precision": precision, "steps": steps, "tokens": figures["objective/length"]}
 
 
-def trl_ppo(folder: Path) -> dict[str, Any]:
+def trl_ppo(folder: Path, iterations: int) -> dict[str, Any]:
     """TRL 1.12.0, its defaults but for sizes; they ask for bf16, which this trainer ignores."""
     from datasets import Dataset
     from trl.experimental.ppo import PPOConfig, PPOTrainer, ppo_trainer
@@ -140,7 +141,7 @@ def trl_ppo(folder: Path) -> dict[str, Any]:
     ppo_trainer.batch_generation = phases.around(ppo_trainer.batch_generation, before="generation", after="scoring")
     with tempfile.TemporaryDirectory() as out:
         arguments = PPOConfig(
-            output_dir=out, total_episodes=EPISODES * ITERATIONS, per_device_train_batch_size=MINIBATCH,
+            output_dir=out, total_episodes=EPISODES * iterations, per_device_train_batch_size=MINIBATCH,
             gradient_accumulation_steps=EPISODES // MINIBATCH, num_mini_batches=EPISODES // MINIBATCH,
             num_ppo_epochs=1, response_length=NEW_TOKENS, temperature=1.0, num_sample_generations=0,
             save_strategy="no", report_to=[], use_cpu=True, disable_tqdm=True,
@@ -158,10 +159,10 @@ def trl_ppo(folder: Path) -> dict[str, Any]:
         trainer.accelerator.accumulate = phases.around(trainer.accelerator.accumulate, before="update")
         steps = _count_steps(trainer.optimizer)
         trainer.train()
-    return {**phases.report(), "precision": "fp32", "steps": steps() / ITERATIONS, "tokens": NEW_TOKENS}
+    return {**phases.report(), "precision": "fp32", "steps": steps() / iterations, "tokens": NEW_TOKENS}
 
 
-def trl_rloo(folder: Path) -> dict[str, Any]:
+def trl_rloo(folder: Path, iterations: int) -> dict[str, Any]:
     """TRL 1.16.0, its defaults (bf16, gradient checkpointing) but for sizes: no value model, two answers a prompt."""
     from datasets import Dataset
     from trl import RLOOConfig, RLOOTrainer
@@ -171,7 +172,7 @@ def trl_rloo(folder: Path) -> dict[str, Any]:
     phases = Phases()
     with tempfile.TemporaryDirectory() as out:
         arguments = RLOOConfig(
-            output_dir=out, max_steps=ITERATIONS * EPISODES // MINIBATCH, per_device_train_batch_size=MINIBATCH,
+            output_dir=out, max_steps=iterations * EPISODES // MINIBATCH, per_device_train_batch_size=MINIBATCH,
             steps_per_generation=EPISODES // MINIBATCH, num_generations=2, max_completion_length=NEW_TOKENS,
             temperature=1.0, beta=0.05, top_k=0, save_strategy="no", report_to=[], use_cpu=True, disable_tqdm=True,
         )  # fmt: skip
@@ -188,7 +189,7 @@ def trl_rloo(folder: Path) -> dict[str, Any]:
         trainer.create_optimizer()
         steps = _count_steps(trainer.optimizer)
         trainer.train()
-    return {**phases.report(), "precision": "bf16", "steps": steps() / ITERATIONS, "tokens": NEW_TOKENS}
+    return {**phases.report(), "precision": "bf16", "steps": steps() / iterations, "tokens": NEW_TOKENS}
 
 
 def _classifier(folder: Path) -> Any:
@@ -202,13 +203,13 @@ def _count_steps(optimizer: Any) -> Callable[[], int]:
     return lambda: taken[0]
 
 
-SIDES: dict[str, Callable[[Path], dict[str, Any]]] = {
-    "make": make,
-    "ours-bf16": lambda folder: ours(folder, precision="bf16"),
-    "ours-fp32": lambda folder: ours(folder, precision="fp32"),
+SIDES: dict[str, Callable[[Path, int], dict[str, Any]]] = {
+    "ours-bf16": partial(ours, precision="bf16"),
+    "ours-fp32": partial(ours, precision="fp32"),
     "trl-ppo": trl_ppo,
     "trl-rloo": trl_rloo,
 }
 
 if __name__ == "__main__":
-    print(json.dumps(SIDES[sys.argv[1]](Path(sys.argv[2]))))
+    side, folder, iterations = sys.argv[1:]
+    print(json.dumps(make(Path(folder)) if side == "make" else SIDES[side](Path(folder), int(iterations))))
