@@ -17,6 +17,7 @@ from training.algorithms import (
     adapters,
     data,
     distributed,
+    fixed_samples,
     language_model,
     losses,
     model_card,
@@ -255,7 +256,7 @@ def fit(run: Run, trainer: Trainer, *, fixed: Sequence[list[int]] = ()) -> Metri
         trainer.kl.coef = state.values.get("kl_coef", settings.kl_coef)
         if place == 0:
             if fixed and iteration % settings.fixed_samples_every == 0:
-                _write_fixed(run, trainer, fixed, step=step)
+                fixed_samples.write(run, trainer, fixed, step=step)
             episodes, metrics = trainer.collect(iteration, run=run)
             state.tensors, state.values["metrics"] = episodes.pack(), [metrics]
         state.values["metrics"].append(trainer.update(Episodes.unpack(state.tensors), step=step))
@@ -271,7 +272,7 @@ def fit(run: Run, trainer: Trainer, *, fixed: Sequence[list[int]] = ()) -> Metri
 
     figures = train(run, state=state, settings=settings, total_steps=trainer.total_steps, take_step=take_step)
     if fixed:
-        _write_fixed(run, trainer, fixed, step=state.step)
+        fixed_samples.write(run, trainer, fixed, step=state.step)
     return figures | {"updates": state.step}
 
 
@@ -354,22 +355,3 @@ def ppo(
 def _prompts(path: str, policy: Policy, *, limit: int, what: str) -> list[list[int]]:
     rows = data.read_rows(Path(path), data.prompt_problem)
     return data.within([policy.encoder.prompt(row["prompt"]) for row in rows], length=len, limit=limit, what=what)
-
-
-def _write_fixed(run: Run, trainer: Trainer, prompts: Sequence[list[int]], *, step: int) -> None:
-    """Append what the policy says now to the same prompts with the same seeds."""
-    settings = trainer.settings
-    sampled = sampling.sample(
-        trainer.policy,
-        prompts,
-        seeds=[[sampling.seed_for(settings.seed, "fixed", i)] for i in range(len(prompts))],
-        settings=sampling.Settings(max_new_tokens=settings.response_length, precision=settings.precision),
-        should_stop=run.should_stop,
-    )
-    rows = [Row(prompt, each[0].tokens) for prompt, each in zip(prompts, sampled, strict=True)]
-    decode = trainer.policy.encoder.decode
-    samples = [
-        {"prompt": decode(row.prompt), "text": decode(row.completion), "reward": round(reward, 4)}
-        for row, reward in zip(rows, rewards_of(trainer.reward_model, rows, settings=settings), strict=True)
-    ]
-    run.append("fixed_samples.jsonl", {"step": step, "total_steps": trainer.total_steps, "samples": samples})
