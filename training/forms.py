@@ -180,6 +180,8 @@ def _field(setting: dataclasses.Field[Any]) -> forms.Field:
             ("false", gettext("no")),
         ]
         return forms.ChoiceField(choices=[("", gettext("as the preset has it")), *named], **common)
+    if isinstance(default, str):
+        return forms.CharField(**common)
     if isinstance(default, int):
         return forms.IntegerField(min_value=known["low"], max_value=known["high"], **common)
     return forms.FloatField(

@@ -160,7 +160,7 @@ def _conclude(run: TrainingRun, ending: supervisor.Ending, code: int) -> None:
         _end_cancelled(run)
     elif ending is supervisor.Ending.WORKER_STOPS or code in ASKED_TO_STOP:
         _queue_again(run)
-    elif code == INPUT_ERROR:
+    elif code == INPUT_ERROR or (code > 0 and _told(run).get("error") == "InputError"):  # a launcher ends with 1
         fail(run, _reason(run))
     elif code < 0:
         name = signal.Signals(-code).name
@@ -173,11 +173,16 @@ def _conclude(run: TrainingRun, ending: supervisor.Ending, code: int) -> None:
 
 def _reason(run: TrainingRun) -> str:
     """What error.json says, else the end of the log."""
+    return _told(run).get("message") or supervisor.last_lines(run)
+
+
+def _told(run: TrainingRun) -> dict[str, str]:
+    """What the process wrote down as it failed."""
     try:
-        message: str = json.loads((run.output / "error.json").read_text())["message"]
-    except (OSError, ValueError, KeyError):
-        return supervisor.last_lines(run)
-    return message
+        told: dict[str, str] = json.loads((run.output / "error.json").read_text())
+    except (OSError, ValueError):
+        return {}
+    return told
 
 
 def _died(run: TrainingRun, reason: str) -> None:

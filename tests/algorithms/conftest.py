@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import traceback
@@ -77,16 +78,18 @@ def flags(stage: str, **options: Any) -> list[str]:
 class Forked:
     """The command line in a child of this process, which has everything imported: a new one would take seconds."""
 
-    def __init__(self, arguments: list[str]) -> None:
+    def __init__(self, arguments: list[str], *, before: Callable[[], None] = lambda: None, **environment: str) -> None:
         from training.algorithms.__main__ import main
 
         self.code: int | None = None
         self.pid = os.fork()
         if self.pid == 0:
             code = 1
+            os.environ.update(environment)
             try:
                 with open(os.devnull, "w") as nothing:
                     os.dup2(nothing.fileno(), 1)
+                    before()
                     code = main(arguments)
             except BaseException:
                 traceback.print_exc()
@@ -109,9 +112,19 @@ class Forked:
         os.kill(self.pid, number)
 
 
-def start(*arguments: Any, **options: Any) -> Forked:
-    """Begin a stage in a process of its own."""
-    return Forked(flags(*arguments, **options))
+def start(*arguments: Any, before: Callable[[], None] = lambda: None, **options: Any) -> Forked:
+    """Begin a stage in a process of its own, where `before` is called first."""
+    return Forked(flags(*arguments, **options), before=before)
+
+
+def start_two(*arguments: Any, environment: dict[str, str] | None = None, **options: Any) -> list[Forked]:
+    """Begin a stage in two processes that share it, as a launcher would."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    meeting = {**(environment or {}), "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    given = flags(*arguments, **options)
+    return [Forked(given, RANK=str(rank), LOCAL_RANK=str(rank), **meeting) for rank in range(2)]
 
 
 def fresh(*arguments: Any, **options: Any) -> subprocess.CompletedProcess[str]:

@@ -185,7 +185,16 @@ def test_a_disk_too_full_for_a_checkpoint(
     usage = shutil.disk_usage("/")
     monkeypatch.setattr(checkpoints.shutil, "disk_usage", lambda path: usage._replace(free=2**20))
     message = fails("sft", base=folders["llama"], demonstrations=files["demonstrations"])
+    assert "3 checkpoints take" in message
     assert "Make room" in message
+
+
+def test_a_disk_that_has_become_too_full_for_a_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    usage = shutil.disk_usage("/")
+    monkeypatch.setattr(checkpoints.shutil, "disk_usage", lambda path: usage._replace(free=2**20))
+    with pytest.raises(OSError, match="A checkpoint takes"):
+        checkpoints.write(tmp_path, checkpoints.State({"m": torch.nn.Linear(2, 2)}, step=1))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_disk_that_fills_while_a_checkpoint_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

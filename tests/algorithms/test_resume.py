@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
+import os
 import random
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +18,9 @@ import torch
 from safetensors.torch import load_file
 
 from tests.algorithms.conftest import Forked, lines, start
-from training.algorithms import checkpoints
+from training.algorithms import checkpoints, optimisation
 from training.algorithms.errors import STOPPED
+from training.algorithms.run_folder import Run
 
 STEPS = {"pretrain": 60, "sft": 60, "reward_model": 60, "ppo": 48, "dpo": 60}
 
@@ -83,6 +87,65 @@ def test_a_run_killed_anywhere_ends_with_the_same_weights(
     assert unbroken.wait() == 0
     assert same(whole, cut)
     assert lines(cut / "metrics.jsonl")[-1]["step"] == STEPS[stage]
+
+
+# Where a run can be when it is killed: between the optimisers of one step, in the middle of a checkpoint …
+MOMENTS: list[tuple[Any, str]] = [
+    (optimisation.Optimiser, "update"), (checkpoints, "write"), (checkpoints, "save_file"), (checkpoints, "_to_disk"),
+    (Run, "log"), (checkpoints, "restore"),
+]  # fmt: skip
+
+
+def death(fate: random.Random) -> Callable[[], None]:
+    """What makes the process kill itself before or after one of its next calls of one of these functions."""
+    (owner, name), late = fate.choice(MOMENTS), fate.random() < 0.5
+    at = 1 if name == "restore" else fate.randint(1, 9)  # a process restores once
+
+    def prepare() -> None:
+        calls, original = itertools.count(1), getattr(owner, name)
+
+        def dying(*arguments: Any, **options: Any) -> Any:
+            now = next(calls) == at
+            if now and not late:
+                os.kill(os.getpid(), signal.SIGKILL)
+            result = original(*arguments, **options)
+            if now:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return result
+
+        setattr(owner, name, dying)
+
+    return prepare
+
+
+def check_deaths(stage: str, options: dict[str, Any], tmp_path: Path, *, seed: str, deaths: int) -> None:
+    whole, cut, fate = tmp_path / "whole", tmp_path / "cut", random.Random(seed)
+    unbroken = start(stage, **options, out=whole)
+    killed = sum(
+        start(stage, before=death(fate), **options, out=cut).wait() == -signal.SIGKILL for _ in range(deaths)
+    )  # fmt: skip
+    assert killed >= 2  # the rest may have found it done
+    assert start(stage, **options, out=cut).wait() == 0
+    assert unbroken.wait() == 0
+    assert same(whole, cut)
+    assert lines(cut / "metrics.jsonl")[-1]["step"] == STEPS[stage]
+
+
+@pytest.mark.parametrize(("stage", "lora"), [("sft", 0), ("reward_model", 4), ("ppo", 4)])
+def test_a_run_killed_at_its_worst_moments_ends_with_the_same_weights(
+    stage: str, lora: int, runs: dict[str, dict[str, Any]], tmp_path: Path
+) -> None:
+    options = runs[stage] | {"set": [*runs[stage]["set"], f"lora_rank={lora}"]}
+    check_deaths(stage, options, tmp_path, seed=f"{stage}{lora}", deaths=3)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("stage", STEPS)
+def test_a_run_killed_again_and_again_ends_with_the_same_weights(
+    stage: str, seed: int, runs: dict[str, dict[str, Any]], tmp_path: Path
+) -> None:
+    check_deaths(stage, runs[stage], tmp_path, seed=f"{stage}{seed}", deaths=12)
 
 
 @pytest.mark.parametrize("stage", ["sft", "ppo"])

@@ -45,7 +45,7 @@ def settings(**values: object) -> Reward:
 @pytest.fixture
 def scorer(base: str) -> Scorer:
     made = new_reward_model(base, seed=0)
-    made.ready()
+    made.ready(settings())
     return made
 
 

@@ -158,8 +158,19 @@ class TestEnvironment:
         assert commands.command(run, supervisor=1)[2:6] == ["accelerate.commands.launch", "--num_processes", "2", "-m"]
 
 
+# On a machine without GPUs too, where a stage's processes meet over gloo.
+TWO_PROCESSES = ["accelerate.commands.launch", "--multi_gpu", "--num_processes", "2", "--main_process_port", "0", "-m"]
+
+
 @pytest.mark.django_db(transaction=True)
 class TestProcesses:
+    def test_a_run_that_two_processes_share_ends_as_a_policy(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(commands, "launcher", lambda: TWO_PROCESSES)
+        run = make_run(build_lab())
+        runs.execute(run.pk)
+        assert (state(run), run.error) == (RunState.SUCCEEDED, "")
+        assert Policy.objects.filter(run=run).exists()
+
     def test_a_run_ends_as_a_policy_with_figures_and_lineage(self) -> None:
         lab = build_lab()
         run = make_run(lab)
@@ -284,6 +295,11 @@ class TestFailures:
         lab = build_lab()
         Policy.objects.filter(pk=lab.base.pk).update(path="/nowhere/model")
         assert "/nowhere/model" in self.failed(make_run(lab))
+
+    def test_two_processes_say_no_more_than_one(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(commands, "launcher", lambda: TWO_PROCESSES)
+        error = self.failed(make_run(build_lab(), learning_rate=1e30, max_grad_norm=0))
+        assert error.endswith("training diverged. Lower learning_rate.")
 
     def test_a_model_folder_with_broken_weights(self, tmp_path: Path) -> None:
         lab = build_lab()

@@ -23,7 +23,7 @@ from typing import Any, NoReturn  # noqa: E402
 from training.algorithms import hyperparameters as hp  # noqa: E402
 from training.algorithms import presets  # noqa: E402
 from training.algorithms.errors import DONE, STOPPED, USER_CAN_FIX, InputError, Stopped  # noqa: E402
-from training.algorithms.run_folder import Run, describe_inputs, write_json  # noqa: E402
+from training.algorithms.run_folder import Follower, Run, describe_inputs, write_json  # noqa: E402
 from training.algorithms.supervision import Supervision  # noqa: E402
 
 # Each stage: the module its function (of the same name) is in, and its inputs; an input is required unless it says so.
@@ -85,17 +85,23 @@ INPUTS: dict[str, tuple[str, dict[str, str]]] = {
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one stage; the exit code."""
-    if int(os.environ.get("RANK", "0")) > 0:
-        return DONE  # a launcher began one process a device; a stage runs on one, and the first process has it
     arguments = vars(parser().parse_args(argv))
     stage: str = arguments["stage"]
+    processes, rank = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("RANK", "0"))
+    if not issubclass(hp.STAGES[stage], hp.Optimisation):
+        processes = 1
+        if rank > 0:
+            return DONE  # what learns nothing runs in the first of the processes that a launcher began
     module, inputs = INPUTS[stage]
     names = [name.rstrip("?").replace("-", "_") for name in inputs]
     given = {name: arguments[name] for name in names}
     supervision = Supervision(arguments["supervisor"])
     out = arguments.get("out") or Path(str(arguments["json"]) + ".run")
-    run = Run(Path(out), should_stop=supervision.should_stop, started=STARTED)
+    kind = Follower if rank > 0 else Run
+    run = kind(Path(out), asked=supervision.should_stop, processes=processes, started=STARTED)
     try:
+        if processes > 1:
+            importlib.import_module("training.algorithms.distributed").join()
         settings = presets.resolve(stage, preset=arguments["preset"], values=_values(arguments))
         run.open(
             stage=stage,
@@ -123,9 +129,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         raise
     finally:
         run.close()
-    if arguments.get("json"):
+    if arguments.get("json") and run.writes:
         write_json(arguments["json"], figures)
-    print(json.dumps(figures), flush=True)
+    if run.writes:
+        print(json.dumps(figures), flush=True)
     return DONE
 
 

@@ -7,7 +7,7 @@ import errno
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,13 +17,18 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from training.algorithms import adapters
+
 KEPT = 2
 SPARE = 16 * 2**20  # left free for metrics and error.json
 
 
 @dataclass
 class State:
-    """What a run consists of at a step: weights, optimisers, tensors (rollouts, averages) and plain values."""
+    """What a run consists of at a step: weights, optimisers, tensors (rollouts, averages) and plain values.
+
+    A frozen base is no part of it: it is read anew.
+    """
 
     modules: dict[str, nn.Module] = field(default_factory=dict)
     optimizers: dict[str, torch.optim.Optimizer] = field(default_factory=dict)
@@ -77,7 +82,7 @@ def write(folder: Path, state: State) -> Path:
     """
     folder.mkdir(parents=True, exist_ok=True)
     packed = {name: tensor.detach().cpu().contiguous() for name, tensor in state.pack().items()}
-    _check_room(folder, needed=sum(tensor.nbytes for tensor in packed.values()))
+    _check_room(folder, needed=_size(packed.values()), what="A checkpoint takes")
     final = folder / f"step-{state.step:09d}"
     beside = folder / f".{final.name}.{os.getpid()}"
     try:
@@ -98,6 +103,19 @@ def write(folder: Path, state: State) -> Path:
     return final
 
 
+def foresee(folder: Path, state: State) -> None:
+    """Raises OSError (ENOSPC) where the disk has no room for the checkpoints that will be kept and one being written.
+
+    Better now than after a day: what Adam will remember is counted before it does. Rollouts are small beside it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    moments = (parameter for optimizer in state.optimizers.values() for parameter in _parameters(optimizer))
+    weights = (tensor for module in state.modules.values() for tensor in _weights(module).values())
+    one = _size(weights) + 2 * _size(moments)
+    missing = KEPT + 1 - len(_found(folder))
+    _check_room(folder, needed=missing * one, what=f"{missing} checkpoints take")
+
+
 @contextlib.contextmanager
 def plain_disk_errors(path: Path) -> Iterator[None]:
     """Turn what safetensors makes of a full or broken disk into the OSError that it was."""
@@ -111,7 +129,7 @@ def plain_disk_errors(path: Path) -> Iterator[None]:
 def restore(folder: Path, state: State) -> bool:
     """Set the state to the latest whole checkpoint; False where there is none. Leftovers of a kill are cleared."""
     for leftover in folder.glob(".step-*"):
-        shutil.rmtree(leftover)
+        shutil.rmtree(leftover, ignore_errors=True)
     for path in reversed(_found(folder)):
         try:
             packed = load_file(path / "state.safetensors")
@@ -130,19 +148,23 @@ def _found(folder: Path) -> list[Path]:
 
 
 def _weights(module: nn.Module) -> dict[str, Tensor]:
-    return {**dict(module.named_parameters()), **dict(module.named_buffers())}
+    return {**adapters.moving(module), **dict(module.named_buffers())}
 
 
 def _parameters(optimizer: torch.optim.Optimizer) -> list[nn.Parameter]:
     return [parameter for group in optimizer.param_groups for parameter in group["params"]]
 
 
-def _check_room(folder: Path, *, needed: int) -> None:
+def _size(tensors: Iterable[Tensor]) -> int:
+    return sum(tensor.nbytes for tensor in tensors)
+
+
+def _check_room(folder: Path, *, needed: int, what: str) -> None:
     free = shutil.disk_usage(folder).free
     if free < needed + SPARE:
         raise OSError(
             errno.ENOSPC,
-            f"A checkpoint takes {needed / 2**20:.0f} MiB and {free / 2**20:.0f} MiB are free. Make room, then start "
+            f"{what} {needed / 2**20:.0f} MiB and {free / 2**20:.0f} MiB are free. Make room, then start "
             "the run again: it goes on from its last checkpoint",
             str(folder),
         )

@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from training.algorithms import data, losses, model_card
+from training.algorithms import adapters, data, distributed, losses, model_card
 from training.algorithms.checkpoints import State
 from training.algorithms.hyperparameters import DPO
 from training.algorithms.loop import train
@@ -79,13 +79,15 @@ def learn(policy: Policy, rankings: Sequence[Ranking], reference: Sequence[Tenso
 
     Where gradients are on, that of the mean loss is added to the policy's.
     """
-    totals: Metrics = {"loss": 0.0}
-    for part in parts(rankings, token_budget=settings.token_budget):
-        each, sums = losses_of(policy, [rankings[i] for i in part], [reference[i] for i in part], settings=settings)
+    totals = dict.fromkeys(("loss", "rewards/chosen", "rewards/rejected", "right", "pairs"), 0.0)
+    mine, known = distributed.share(rankings), distributed.share(reference)
+    for part in parts(mine, token_budget=settings.token_budget):
+        each, sums = losses_of(policy, [mine[i] for i in part], [known[i] for i in part], settings=settings)
         if torch.is_grad_enabled():
             (each.sum() / len(rankings)).backward()
         sums["loss"] = float(each.detach().sum())
-        totals = {name: totals.get(name, 0.0) + value for name, value in sums.items()}
+        totals = {name: total + sums[name] for name, total in totals.items()}
+    totals = dict(zip(totals, distributed.totals(*totals.values()), strict=True))
     right, pairs = totals.pop("right"), totals.pop("pairs")
     return {name: total / len(rankings) for name, total in totals.items()} | {"accuracy": right / max(pairs, 1)}
 
@@ -109,8 +111,8 @@ def fit(
         group=settings.group_by_length,
     )
     total_steps = order.total_steps(epochs=settings.epochs, max_steps=settings.max_steps)
+    policy.ready(settings)
     optimiser = Optimiser(policy, settings, peak=settings.learning_rate, total_steps=total_steps)
-    policy.ready(dropout=settings.dropout)
     torch.manual_seed(settings.seed)
 
     def take_step(step: int) -> Metrics:
@@ -122,9 +124,10 @@ def fit(
 
     @torch.no_grad()
     def look() -> Metrics:
+        was_training = policy.training
         policy.eval()
         measured = learn(policy, held_out, known_held_out, settings=settings)
-        policy.ready(dropout=settings.dropout)
+        policy.train(was_training)
         return {f"held_out/{name}": value for name, value in measured.items()}
 
     return train(
@@ -147,10 +150,12 @@ def dpo(
     held_out: str | None = None,
 ) -> Metrics:
     """Train the policy on the rankings and save it; its last figures."""
-    learner = load_policy(policy)
-    anchor = load_policy(reference) if reference else learner
+    learner = load_policy(policy, lora=settings)
+    anchor = load_policy(reference, lora=settings) if reference else learner
     for model in (learner, anchor):
         pad_apart(model.model, model.tokenizer)
+    if settings.lora_rank and reference:
+        adapters.share_base(learner.model, anchor.model)
     same_vocabulary(learner, anchor, names=("The policy", "the reference"))
     settings = within_positions(settings, learner)
     rows = _fitting(rankings, learner, settings, what="rankings")

@@ -12,6 +12,7 @@ from typing import TypeVar
 PAPER = "InstructGPT, arXiv 2203.02155"
 N_PLUS = "The N+ implementation details of RLHF with PPO, arXiv 2403.17031"
 DIRECT = "Direct preference optimization, arXiv 2305.18290"
+LORA = "LoRA, arXiv 2106.09685"
 LM_HUMAN = "Fine-tuning language models from human preferences, arXiv 1909.08593"
 
 T = TypeVar("T")
@@ -91,9 +92,25 @@ class Optimisation(Computing):
     group_by_length: bool = knob(
         default=True, help="Put rows of like length into one batch: less padding, same order of epochs."
     )
+    gradient_checkpointing: bool = knob(
+        default=False,
+        help="Keep no activations within layers; the backward pass runs them again: less memory, a third more time.",
+        source="Training deep nets with sublinear memory cost, arXiv 1604.06174",
+    )
+    lora_rank: int = knob(
+        0, "Rank of the adapters that are trained on frozen weights; 0: all weights are trained.", source=LORA, low=0
+    )
+    lora_alpha: int = knob(32, "Adapters count alpha / rank times what they give.", source=LORA, low=0)
+    lora_targets: str = knob(
+        "all-linear",
+        "Layers that get adapters: all-linear, or names with commas between, as q_proj,v_proj.",
+        source="QLoRA, arXiv 2305.14314 (all linear layers)",
+    )
 
     def problems(self) -> list[str]:
         problems = super().problems()
+        if self.lora_rank and not self.lora_alpha:
+            problems.append("lora_alpha is 0: the adapters would do nothing. Raise it, or set lora_rank to 0.")
         if self.epochs == 0 and self.max_steps == 0:
             problems.append("epochs and max_steps are both 0: nothing would be trained. Set one of them.")
         return problems
@@ -264,6 +281,11 @@ class PPO(Optimisation):
             problems.append(
                 f"response_length is {self.response_length} and max_length {self.max_length}: no room for a prompt. "
                 "Raise max_length or lower response_length."
+            )
+        if self.kl_target and not self.kl_coef:
+            problems.append(
+                f"kl_coef is 0 and kl_target {self.kl_target}: kl_coef is steered by factors, and 0 stays 0. "
+                "Raise kl_coef, or set kl_target to 0."
             )
         if self.dropout:
             problems.append(

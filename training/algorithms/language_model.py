@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from training.algorithms import data, packing
+from training.algorithms import data, distributed, packing
 from training.algorithms.checkpoints import State
 from training.algorithms.data import Batch, Row
 from training.algorithms.hyperparameters import Computing, LanguageModelling
@@ -30,12 +30,12 @@ def backward(
     show in it.
     """
     losses, count = list[Tensor](), sum(len(row.completion) for row in rows)
-    for batch in _batches(policy, rows, settings=settings, packed=packed):
+    for batch in _batches(policy, distributed.share(rows), settings=settings, packed=packed):
         with arithmetic(settings.precision):
             loss = -token_logprobs(policy.logits(batch), batch.targets).sum() / count
         (weight * loss).backward()
         losses.append(loss.detach())
-    return float(torch.stack(losses).sum())
+    return distributed.totals(sum(map(float, losses)))[0]
 
 
 def _batches(policy: Policy, rows: Sequence[Row], *, settings: Computing, packed: bool) -> Iterator[Batch | Packed]:
@@ -53,13 +53,14 @@ def mean_loss(policy: Policy, rows: Sequence[Row], *, settings: Computing) -> fl
     """Mean -log p over all completion tokens of the rows, without dropout."""
     was_training = policy.training
     policy.eval()
-    total = 0.0
+    total, count = 0.0, sum(len(row.completion) for row in rows)
+    rows = distributed.share(rows)
     for part in data.parts(rows, token_budget=settings.token_budget):
         batch = policy.collate([rows[i] for i in part])
         with arithmetic(settings.precision):
             total -= float(token_logprobs(policy.logits(batch), batch.targets).sum())
     policy.train(was_training)
-    return total / sum(len(row.completion) for row in rows)
+    return distributed.totals(total)[0] / count
 
 
 def fit(
@@ -87,8 +88,8 @@ def fit(
     extra = math.ceil(settings.batch_size * mixed_share / (1 - mixed_share)) if mixed_in else 0
     extras = data.Order([row.length for row in mixed_in], batch_size=max(extra, 1), seed=settings.seed, group=False)
     total_steps = order.total_steps(epochs=settings.epochs, max_steps=settings.max_steps)
+    policy.ready(settings)
     optimiser = Optimiser(policy, settings, peak=settings.learning_rate, total_steps=total_steps)
-    policy.ready(dropout=settings.dropout)
     torch.manual_seed(settings.seed)
 
     def take_step(step: int) -> Metrics:

@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable
 
-from training.algorithms import checkpoints
+from training.algorithms import checkpoints, distributed
 from training.algorithms.errors import InputError, Stopped
 from training.algorithms.hyperparameters import Optimisation
 from training.algorithms.run_folder import Metrics, Run
@@ -57,12 +57,17 @@ def train(
     report. It sets state.values["over"] to end early. Raises Stopped once a checkpoint is on disk.
     """
     checkpoints.restore(run.checkpoints, state)
+    distributed.agree(state.step)
+    if run.writes:
+        checkpoints.foresee(run.checkpoints, state)
     clock = Clock(float(state.values.get("seconds", 0.0)))
     run.begin("training")
     averages, saved_at, latest = Averages(clock.now()), clock.now(), Metrics()
     while state.step < total_steps and not state.values.get("over"):
         try:
-            run.stop_if_asked()
+            if distributed.anyone(run.asked()):
+                raise Stopped
+            distributed.seed(settings.seed, step=state.step)
             metrics = take_step(state.step)
         except Stopped:
             _save(run, state, seconds=clock.now())
@@ -96,7 +101,8 @@ def _check(metrics: Metrics, *, step: int) -> None:
 
 def _save(run: Run, state: checkpoints.State, *, seconds: float) -> None:
     state.values["seconds"] = seconds
-    checkpoints.write(run.checkpoints, state)
+    if run.writes:
+        checkpoints.write(run.checkpoints, state)
 
 
 def _due(count: int, every: int) -> bool:

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Mapping
 from typing import Any
 
+from training.algorithms import adapters
 from training.algorithms.checkpoints import plain_disk_errors
 from training.algorithms.hyperparameters import Computing
 from training.algorithms.networks import Policy, Scorer
@@ -20,6 +21,11 @@ WHAT = {
     "dpo": "A policy trained on human rankings directly (DPO).",
 }
 
+ADAPTED = (
+    "Trained with LoRA: the adapter is added to these weights, and lies in `adapter/` by itself as peft reads it; "
+    "`adapter/adapter_config.json` names the base that it stands on."
+)
+
 
 def save(
     model: Policy | Scorer,
@@ -32,11 +38,15 @@ def save(
     notes: str = "",
 ) -> None:
     """Write run.model anew, whole or not at all."""
+    if not run.writes:
+        return
     run.begin("saving")
     beside = run.model.with_name(".model")
     shutil.rmtree(beside, ignore_errors=True)
     with plain_disk_errors(beside):
         model.save(beside)
+    if adapters.is_on(model):
+        notes = f"{notes} {ADAPTED}".strip()
     (beside / "README.md").write_text(_card(stage, settings, figures, parents, notes), encoding="utf-8")
     shutil.rmtree(run.model, ignore_errors=True)
     beside.rename(run.model)

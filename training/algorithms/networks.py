@@ -5,25 +5,22 @@ Safetensors only, no code from a model's folder. N is the number of completion t
 
 from __future__ import annotations
 
+import copy
 import dataclasses
-import socket
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
 
 import torch
 import transformers
-from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoTokenizer
 
-from training.algorithms import attention, shared_prompts
+from training.algorithms import adapters, attention, shared_prompts
 from training.algorithms.data import Batch, Encoder, Row, Tokenizer, collate
 from training.algorithms.errors import InputError
-from training.algorithms.hyperparameters import Computing
-from training.algorithms.optimisation import device
+from training.algorithms.hyperparameters import Computing, Optimisation
+from training.algorithms.opening import config_of, grow, open_classifier, open_weights, tokenizer_of, width_of
+from training.algorithms.optimisation import device, recompute
 from training.algorithms.packing import Packed
 from training.algorithms.shared_prompts import Groups
 
@@ -55,17 +52,38 @@ class Network(nn.Module):
     def collate(self, rows: list[Row]) -> Batch:
         return collate(rows, seq2seq=self.seq2seq, pad=self.pad, start=self.start, device=device())
 
-    def ready(self, *, dropout: float = 0.0) -> None:
+    def ready(self, settings: Optimisation) -> None:
         """Set for training: eval mode leaves dropout out but not the gradients."""
-        self.train(dropout > 0)
+        if settings.gradient_checkpointing:
+            recompute(self.model)
+        self.learn().train(settings.dropout > 0)
         for module in self.modules():
             if isinstance(module, nn.Dropout):
-                module.p = dropout
+                module.p = settings.dropout
+
+    def learn(self) -> Any:
+        """Let training move what it may: all weights or, on a frozen base, its adapter and head; returns itself."""
+        self.requires_grad_(requires_grad=False)
+        for parameter in adapters.moving(self).values():
+            parameter.requires_grad = True
+        return self
+
+    def twin(self) -> Any:
+        """A copy that goes its own way; where there is an adapter, that alone (and the head) is copied."""
+        return copy.deepcopy(self, {id(parameter): parameter for parameter in adapters.frozen(self).values()})
 
     def freeze(self) -> Any:
         """Set for use alone; returns itself."""
         self.requires_grad_(requires_grad=False)
         return self.eval()
+
+    def _save(self, folder: Path) -> None:
+        if adapters.is_on(self):
+            self.model.save_pretrained(folder, state_dict=adapters.merged(self.model))
+            adapters.save(self.model, folder)
+        else:
+            self.model.save_pretrained(folder)
+        self.tokenizer.save_pretrained(folder)
 
 
 class Policy(Network):
@@ -94,8 +112,7 @@ class Policy(Network):
         return bool(torch.allclose(self.model.get_output_embeddings()(states), wanted, atol=1e-5))
 
     def save(self, folder: Path) -> None:
-        self.model.save_pretrained(folder)
-        self.tokenizer.save_pretrained(folder)
+        self._save(folder)
 
 
 class Scorer(Network):
@@ -185,40 +202,42 @@ class Scorer(Network):
 
     def save(self, folder: Path) -> None:
         self.model.config.reward_offset = self.offset
-        self.model.save_pretrained(folder)
-        self.tokenizer.save_pretrained(folder)
+        self._save(folder)
         if self.head is not None:
             save_file({"weight": self.head.weight.detach().cpu().contiguous()}, folder / HEAD)
 
 
-def load_policy(name: str) -> Policy:
-    """The policy in a folder or on the hub. Raises InputError, saying what to do, where it cannot be opened."""
+def load_policy(name: str, *, lora: Optimisation | None = None) -> Policy:
+    """The policy in a folder or on the hub. Raises InputError, saying what to do, where it cannot be opened.
+
+    Settings that ask for `lora` get it on frozen weights, with the adapter that it has or a new one.
+    """
     from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM
 
-    config = _config(name)
+    config = config_of(name)
     kind = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
     if any(each.endswith(("ForSequenceClassification", "ForMaskedLM")) for each in config.architectures or ()):
         raise InputError(
             f"{name} holds a {config.architectures[0]}. Give a model that writes text (a causal or seq2seq one)."
         )
-    model = _open(kind, name, config)
+    model = open_weights(kind, name, config, lora)
     if config.is_encoder_decoder and getattr(config, "decoder_start_token_id", None) is None:
         raise InputError(
             f"{name} does not say what its decoder starts with. Set decoder_start_token_id in its config.json."
         )
-    return Policy(model.to(device()), _tokenizer(name, model))
+    return Policy(model.to(device()), tokenizer_of(name, model))
 
 
-def load_reward_model(name: str) -> Scorer:
-    """The reward model in a folder. Raises InputError where it is none."""
+def load_reward_model(name: str, *, lora: Optimisation | None = None) -> Scorer:
+    """The reward model in a folder; as `load_policy`. Raises InputError where it is none."""
     from transformers import AutoModel, AutoModelForSequenceClassification
 
-    config = _config(name)
+    config = config_of(name)
     if (Path(name) / HEAD).exists():
-        model = _open(AutoModel, name, config)
-        head = nn.Linear(_width(config), 1, bias=False)
+        model = open_weights(AutoModel, name, config, lora)
+        head = nn.Linear(width_of(config), 1, bias=False)
         head.load_state_dict(load_file(Path(name) / HEAD))
-        return Scorer(model.to(device()), _tokenizer(name, model), head=head.to(device()))
+        return Scorer(model.to(device()), tokenizer_of(name, model), head=head.to(device()))
     if (
         not any(each.endswith("ForSequenceClassification") for each in config.architectures or ())
         or config.num_labels != 1
@@ -227,28 +246,30 @@ def load_reward_model(name: str) -> Scorer:
             f"{name} holds a {', '.join(config.architectures or ['model of no kind'])}, {config.num_labels} labels. "
             "Give a reward model: the model folder of a reward_model run, or a sequence classifier of one label."
         )
-    model = _open(AutoModelForSequenceClassification, name, config)
-    return Scorer(model.to(device()), _tokenizer(name, model))
+    model = open_weights(AutoModelForSequenceClassification, name, config, lora)
+    return Scorer(model.to(device()), tokenizer_of(name, model))
 
 
-def new_reward_model(name: str, *, seed: int) -> Scorer:
+def new_reward_model(name: str, *, seed: int, lora: Optimisation | None = None) -> Scorer:
     """A reward model that starts from a policy's weights, with a new head.
 
     The head is drawn with deviation 1 / sqrt(width + 1): scores begin near unit size (arXiv 2403.17031, detail 14).
     """
     from transformers import AutoModel, AutoModelForSequenceClassification
 
-    config = _config(name)
+    config = config_of(name)
     generator = torch.Generator().manual_seed(seed)
-    width = _width(config)
+    width = width_of(config)
     weights = torch.randn(1, width, generator=generator) / (width + 1) ** 0.5
     config.num_labels, config.reward_offset = 1, 0.0
-    model = None if config.is_encoder_decoder else _classifier(AutoModelForSequenceClassification, name, config)
+    model = (
+        None if config.is_encoder_decoder else open_classifier(AutoModelForSequenceClassification, name, config, lora)
+    )
     head = None
     if model is None:
-        model = _open(AutoModel, name, config)
+        model = open_weights(AutoModel, name, config, lora)
         head = nn.Linear(width, 1, bias=False).to(device())
-    tokenizer = _tokenizer(name, model)
+    tokenizer = tokenizer_of(name, model)
     pad_apart(model, tokenizer)
     scorer = Scorer(model.to(device()), tokenizer, head=head)
     with torch.no_grad():
@@ -261,23 +282,10 @@ def pad_apart(model: Any, tokenizer: Tokenizer) -> None:
     if tokenizer.pad_token_id is None or tokenizer.pad_token_id == tokenizer.eos_token_id:
         tokenizer.add_special_tokens({"pad_token": "<|pad|>"})
         if len(tokenizer) > model.config.vocab_size:
-            _add_tokens(model, len(tokenizer))
+            grow(model, len(tokenizer))
     model.config.pad_token_id = tokenizer.pad_token_id
     if getattr(model, "generation_config", None) is not None:
         model.generation_config.pad_token_id = tokenizer.pad_token_id
-
-
-@torch.no_grad()
-def _add_tokens(model: Any, size: int) -> None:
-    """Grow the vocabulary. A new token gets the mean of the others: it is never likelier than one in `size`.
-
-    A random one could outweigh them all: a GPT-2's logits are about -100, where a random row's are about 0.
-    """
-    before = model.config.vocab_size
-    model.resize_token_embeddings(size, mean_resizing=False)
-    for embedding in (model.get_input_embeddings(), model.get_output_embeddings()):
-        if embedding is not None:
-            embedding.weight[before:] = embedding.weight[:before].mean(0)
 
 
 def same_vocabulary(one: Network, other: Network, *, names: tuple[str, str]) -> None:
@@ -303,93 +311,6 @@ def within_positions(settings: Settings, network: Network) -> Settings:
     return lowered
 
 
-def _classifier(kind: Any, name: str, config: Any) -> Any | None:
-    """A sequence classifier with a bare linear `score`, or None where the family has none."""
-    if type(config) not in transformers.MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING:
-        return None
-    model = _open(kind, name, config)
-    score = getattr(model, "score", None)
-    bare = isinstance(score, nn.Linear) and not dict(score.named_parameters()).keys() - {"weight"}
-    return model if bare else None
-
-
-def _config(name: str) -> Any:
-    folder = Path(name)
-    if folder.is_dir():
-        if not (folder / "config.json").exists():
-            raise InputError(f"{name} has no config.json. Give a Hugging Face model folder.")
-        if not any(folder.glob("*.safetensors")):
-            raise InputError(
-                f"{name} has no *.safetensors file, and other formats can run code when opened. Convert the weights "
-                "with `model.save_pretrained(folder)` of a current transformers."
-            )
-    elif folder.is_absolute() or name.startswith(".") or name.count("/") > 1 or folder.exists():
-        raise InputError(f"There is no model folder {name}. Give a folder, or the name of a model on the hub.")
-    else:
-        _go_offline_where_the_hub_is_out_of_reach()
-    try:
-        return AutoConfig.from_pretrained(name, trust_remote_code=False)
-    except (OSError, ValueError, KeyError) as error:
-        raise InputError(
-            f"{name} cannot be opened as a model ({_first_line(error)}). Check the name, or give a folder."
-        ) from error
-
-
-def _open(kind: Any, name: str, config: Any) -> Any:
-    try:
-        return kind.from_pretrained(
-            name, config=config, use_safetensors=True, trust_remote_code=False, dtype=torch.float32
-        )
-    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-        raise InputError(
-            f"{name}, a model of type {config.model_type}, cannot be opened ({_first_line(error)}). "
-            "Give a causal or sequence-to-sequence language model whose weights are in safetensors."
-        ) from error
-
-
-def _tokenizer(name: str, model: Any) -> Tokenizer:
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(
-            f"{name} has no tokenizer that opens ({_first_line(error)}). Save the tokenizer beside the model."
-        ) from error
-    if tokenizer.eos_token_id is None:
-        raise InputError(f"The tokenizer of {name} has no EOS token. Set eos_token in its tokenizer_config.json.")
-    largest = max(tokenizer.get_vocab().values(), default=-1)
-    if largest >= model.config.vocab_size:
-        raise InputError(
-            f"The tokenizer of {name} makes token ids up to {largest} and its model knows {model.config.vocab_size}. "
-            "Give the tokenizer that the model was trained with."
-        )
-    return tokenizer
-
-
 def _at(states: Tensor, ends: Tensor) -> Tensor:
     """(B, T, width) → (B, width): each row's state at `ends`, (B,)."""
     return states[torch.arange(len(states), device=states.device), ends]
-
-
-def _width(config: Any) -> int:
-    return int(getattr(config, "d_model", None) or config.hidden_size)
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).strip().partition("\n")[0].rstrip(".")
-
-
-def _go_offline_where_the_hub_is_out_of_reach() -> None:
-    """The hub's client tries for half a minute; one short look at it, or at the proxy, says if there is a point."""
-    from huggingface_hub import constants
-
-    if constants.HF_HUB_OFFLINE:
-        return
-    hub = urlsplit(constants.ENDPOINT)
-    host = hub.hostname or ""
-    proxy = None if proxy_bypass(host) else getproxies().get(hub.scheme)
-    address = urlsplit(proxy) if proxy else hub
-    try:
-        port = address.port or (443 if address.scheme == "https" else 80)
-        socket.create_connection((address.hostname or "", port), timeout=3).close()
-    except OSError:
-        constants.HF_HUB_OFFLINE = True

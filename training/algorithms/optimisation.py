@@ -6,10 +6,14 @@ import contextlib
 import math
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
+from transformers.modeling_layers import GradientCheckpointingLayer
 
+from training.algorithms import distributed
+from training.algorithms.errors import InputError
 from training.algorithms.hyperparameters import Optimisation
 
 
@@ -30,6 +34,33 @@ def arithmetic(precision: str) -> contextlib.AbstractContextManager[None]:
     if dtype == torch.float32:
         return contextlib.nullcontext()
     return torch.autocast(device().type, dtype=dtype)
+
+
+def recompute(model: Any) -> None:
+    """Let the model's layers keep no activations and run again in the backward pass (arXiv 1604.06174).
+
+    transformers does so in training mode alone, where it also drops caches; ours learn in eval mode, and sample between
+    updates. So the layers are told before each forward pass whether gradients are wanted.
+    """
+    if not model.supports_gradient_checkpointing:
+        raise InputError(f"A {type(model).__name__} has no checkpointing. Set gradient_checkpointing to false.")
+    # transformers 5.23 gave it another name.
+    enable = getattr(model, "activation_checkpointing_enable", None) or model.gradient_checkpointing_enable
+    enable({"use_reentrant": False})
+    for module in model.modules():
+        if _layers(module):
+            module.register_forward_pre_hook(_tell_layers)
+
+
+def _tell_layers(module: nn.Module, inputs: Any) -> None:
+    for layer in _layers(module):
+        layer.training = torch.is_grad_enabled()
+
+
+def _layers(module: nn.Module) -> list[nn.Module]:
+    """The layers that the module runs itself."""
+    stacks = (child for child in module.children() if isinstance(child, nn.ModuleList))
+    return [layer for stack in stacks for layer in stack if isinstance(layer, GradientCheckpointingLayer)]
 
 
 def _native_bf16() -> bool:
@@ -66,7 +97,8 @@ class Optimiser:
         )
 
     def update(self, step: int) -> dict[str, float]:
-        """Apply the gathered gradients and clear them; says the rate and the norm before clipping."""
+        """Apply all processes' gathered gradients and clear them; says the rate and the norm before clipping."""
+        distributed.sum_gradients(self.parameters)
         rate = learning_rate(step, peak=self.peak, total_steps=self.total_steps, settings=self.settings)
         for group in self.adam.param_groups:
             group["lr"] = rate

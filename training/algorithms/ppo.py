@@ -6,7 +6,6 @@ and go on between any two. The episodes of the iteration are part of the state.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from training.algorithms import data, language_model, losses, model_card, over_optimisation, sampling
+from training.algorithms import (
+    adapters,
+    data,
+    distributed,
+    fixed_samples,
+    language_model,
+    losses,
+    model_card,
+    over_optimisation,
+    sampling,
+)
 from training.algorithms.checkpoints import State
 from training.algorithms.data import Row
 from training.algorithms.episodes import Episodes
@@ -54,10 +63,10 @@ class Trainer:
         self.policy, self.reference, self.reward_model = policy, reference.freeze(), reward_model.freeze()
         self.judge = judge.freeze() if judge else None
         self.alarm = ""
-        self.value = copy.deepcopy(reward_model).requires_grad_(requires_grad=True)
+        self.value = reward_model.twin()
         for module in (self.policy, self.value):
-            module.ready()
-        self.average = copy.deepcopy(policy).freeze() if settings.ema_decay else None
+            module.ready(settings)
+        self.average = policy.twin().freeze() if settings.ema_decay else None
         self.minibatches = settings.batch_size // settings.minibatch_size
         self.updates = self.minibatches * settings.num_ppo_epochs  # an iteration
         self.total_steps = settings.total_episodes // settings.batch_size * self.updates
@@ -81,7 +90,7 @@ class Trainer:
         """Sample completions from the policy and turn the reward model's scores into advantages."""
         rows, finished = self._respond(iteration, run=run)
         logprobs, ref_logprobs, values, mask, entropy = self._analyse(rows, run=run)
-        scores = torch.tensor(rewards_of(self.reward_model, rows, settings=self.settings), device=mask.device)
+        scores = self._scores(self.reward_model, rows)
         judged = scores - self.settings.missing_eos_penalty * (~finished).to(scores)
         rewards = losses.shaped_rewards(logprobs, ref_logprobs, judged, mask, kl_coef=self.kl.coef)
         if self.settings.whiten_rewards:
@@ -101,20 +110,19 @@ class Trainer:
             "tokens": mask.sum(),
         }
         if self.judge:
-            verdicts = rewards_of(self.judge, rows, settings=self.settings)
-            metrics["objective/judge"] = torch.tensor(verdicts).mean()
+            metrics["objective/judge"] = self._scores(self.judge, rows).mean()
         episodes = Episodes(rows, logprobs, values, losses.masked_whiten(advantages, mask), returns)
         return episodes, {name: float(value) for name, value in metrics.items()}
 
     def _respond(self, iteration: int, *, run: Run) -> tuple[list[Row], Tensor]:
-        """One completion a prompt, seeded by the episode's number; and which of them ended by themselves."""
+        """One completion a prompt, seeded by the episode's number; and which of them ended by themselves, (B,)."""
         first = iteration * self.settings.batch_size
         numbers = range(first, first + self.settings.batch_size)
         prompts = [self.prompts[self.order.batch(n)[0]] for n in numbers]
         sampled = sampling.sample(
             self.policy,
-            prompts,
-            seeds=[[sampling.seed_for(self.settings.seed, "episode", n)] for n in numbers],
+            distributed.share(prompts),
+            seeds=[[sampling.seed_for(self.settings.seed, "episode", n)] for n in distributed.share(numbers)],
             settings=sampling.Settings(
                 max_new_tokens=self.settings.response_length,
                 temperature=self.settings.temperature,
@@ -122,22 +130,26 @@ class Trainer:
             ),
             should_stop=run.should_stop,
         )
-        rows = [Row(prompt, each[0].tokens) for prompt, each in zip(prompts, sampled, strict=True)]
-        finished = torch.tensor([each[0].finished for each in sampled], device=self.policy.model.device)
-        return rows, finished
+        completions = distributed.gather([each[0].tokens for each in sampled], items=len(prompts))
+        rows = [Row(prompt, completion) for prompt, completion in zip(prompts, completions, strict=True)]
+        ended = [completion[-1] == self.policy.encoder.eos for completion in completions]
+        return rows, torch.tensor(ended, device=self.policy.model.device)
 
     @torch.no_grad()
     def _analyse(self, rows: list[Row], *, run: Run) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
         """Log-probabilities under policy and reference, values, mask, all (B, R); and the mean entropy, ().
 
+        Each process fills in its share of the rows and leaves zeros elsewhere, so that their sums are all rows'.
         The sampler's own log-probabilities come from another kernel; these come from the one that updates use.
         """
         sizes = [len(row.completion) for row in rows]
         mask = data.lengths_mask(sizes, max(sizes)).to(self.policy.model.device)
         logprobs, ref_logprobs, values = (torch.zeros(mask.shape, device=mask.device) for _ in range(3))
         entropy = torch.zeros((), device=mask.device)
-        for part in data.parts(rows, token_budget=self.settings.token_budget):
+        mine = distributed.share(range(len(rows)))
+        for shared in data.parts(distributed.share(rows), token_budget=self.settings.token_budget):
             run.stop_if_asked()
+            part = [mine[i] for i in shared]
             batch = self.policy.collate([rows[i] for i in part])
             with arithmetic(self.settings.precision):
                 logits = self._tempered(self.policy, batch)
@@ -148,7 +160,16 @@ class Trainer:
             width = batch.mask.shape[1]
             for whole, flat in ((logprobs, new), (ref_logprobs, ref), (values, value)):
                 whole[part, :width] = batch.spread(flat)
+        for whole in (logprobs, ref_logprobs, values, entropy):
+            distributed.total(whole)
         return logprobs, ref_logprobs, values, mask, entropy / mask.sum()
+
+    def _scores(self, scorer: Scorer, rows: list[Row]) -> Tensor:
+        """(B,): each row's reward; the processes share the rows."""
+        scores = torch.zeros(len(rows), device=self.policy.model.device)
+        mine = rewards_of(scorer, distributed.share(rows), settings=self.settings)
+        scores[list(distributed.share(range(len(rows))))] = scores.new_tensor(mine)
+        return distributed.total(scores)
 
     def _tempered(self, policy: Policy, batch: data.Batch) -> Tensor:
         """Logits of the distribution that was sampled from."""
@@ -179,8 +200,9 @@ class Trainer:
 
     def _backward(self, episodes: Episodes, chosen: list[int]) -> Metrics:
         """Add the gradients of the clipped losses, as means over the minibatch's tokens, whatever parts it runs in."""
+        count = sum(len(episodes.rows[i].completion) for i in chosen)
+        chosen = list(distributed.share(chosen))
         rows = [episodes.rows[i] for i in chosen]
-        count = sum(len(row.completion) for row in rows)
         sums = dict.fromkeys(("policy/loss", "value/loss", "policy/clipfrac", "policy/approx_kl"), 0.0)
         for part in data.parts(rows, token_budget=self.settings.token_budget):
             batch = self.policy.collate([rows[i] for i in part])
@@ -204,7 +226,7 @@ class Trainer:
                 sums["value/loss"] += float(value_loss)
                 sums["policy/clipfrac"] += float((moved.abs() > self.settings.cliprange).float().sum() / count)
                 sums["policy/approx_kl"] += float((moved - (new - old)).sum() / count)
-        return sums
+        return dict(zip(sums, distributed.totals(*sums.values()), strict=True))
 
     @torch.no_grad()
     def _average(self, step: int) -> None:
@@ -212,7 +234,8 @@ class Trainer:
             return
         # Early on, the average follows closely: or it would remember where training began (as in Adam's correction).
         decay = min(self.settings.ema_decay, (1 + step) / (10 + step))
-        for mean, weight in zip(self.average.parameters(), self.policy.parameters(), strict=True):
+        moving = (adapters.moving(each).values() for each in (self.average, self.policy))
+        for mean, weight in zip(*moving, strict=True):
             mean.lerp_(weight, 1 - decay)
 
     def result(self) -> Policy:
@@ -233,7 +256,7 @@ def fit(run: Run, trainer: Trainer, *, fixed: Sequence[list[int]] = ()) -> Metri
         trainer.kl.coef = state.values.get("kl_coef", settings.kl_coef)
         if place == 0:
             if fixed and iteration % settings.fixed_samples_every == 0:
-                _write_fixed(run, trainer, fixed, step=step)
+                fixed_samples.write(run, trainer, fixed, step=step)
             episodes, metrics = trainer.collect(iteration, run=run)
             state.tensors, state.values["metrics"] = episodes.pack(), [metrics]
         state.values["metrics"].append(trainer.update(Episodes.unpack(state.tensors), step=step))
@@ -249,7 +272,7 @@ def fit(run: Run, trainer: Trainer, *, fixed: Sequence[list[int]] = ()) -> Metri
 
     figures = train(run, state=state, settings=settings, total_steps=trainer.total_steps, take_step=take_step)
     if fixed:
-        _write_fixed(run, trainer, fixed, step=state.step)
+        fixed_samples.write(run, trainer, fixed, step=state.step)
     return figures | {"updates": state.step}
 
 
@@ -281,12 +304,15 @@ def ppo(
 
     judge: a reward model that is not trained on, and so says if the rise of the reward is real.
     """
-    learner, scorer = load_policy(policy), load_reward_model(reward_model)
+    learner, scorer = load_policy(policy, lora=settings), load_reward_model(reward_model, lora=settings)
     witness = load_reward_model(judge) if judge else None
     settings = within_positions(settings, learner)
-    anchor = load_policy(reference or policy)
+    anchor = load_policy(reference or policy, lora=settings)
     for model in (learner, anchor):
         pad_apart(model.model, model.tokenizer)
+    if settings.lora_rank:  # one copy of the base, whatever stands on it
+        adapters.share_base(learner.model, anchor.model)
+        adapters.share_base(learner.model, scorer.model)
     others = {"the reward model": scorer, "the reference": anchor, "the judge": witness}
     for name, each in others.items():
         if each is None:
@@ -329,22 +355,3 @@ def ppo(
 def _prompts(path: str, policy: Policy, *, limit: int, what: str) -> list[list[int]]:
     rows = data.read_rows(Path(path), data.prompt_problem)
     return data.within([policy.encoder.prompt(row["prompt"]) for row in rows], length=len, limit=limit, what=what)
-
-
-def _write_fixed(run: Run, trainer: Trainer, prompts: Sequence[list[int]], *, step: int) -> None:
-    """Append what the policy says now to the same prompts with the same seeds."""
-    settings = trainer.settings
-    sampled = sampling.sample(
-        trainer.policy,
-        prompts,
-        seeds=[[sampling.seed_for(settings.seed, "fixed", i)] for i in range(len(prompts))],
-        settings=sampling.Settings(max_new_tokens=settings.response_length, precision=settings.precision),
-        should_stop=run.should_stop,
-    )
-    rows = [Row(prompt, each[0].tokens) for prompt, each in zip(prompts, sampled, strict=True)]
-    decode = trainer.policy.encoder.decode
-    samples = [
-        {"prompt": decode(row.prompt), "text": decode(row.completion), "reward": round(reward, 4)}
-        for row, reward in zip(rows, rewards_of(trainer.reward_model, rows, settings=settings), strict=True)
-    ]
-    run.append("fixed_samples.jsonl", {"step": step, "total_steps": trainer.total_steps, "samples": samples})

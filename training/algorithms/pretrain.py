@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from training.algorithms import data, language_model, model_card
+from training.algorithms.errors import InputError
 from training.algorithms.hyperparameters import Pretrain
 from training.algorithms.networks import load_policy, pad_apart, within_positions
 from training.algorithms.run_folder import Run
@@ -13,8 +14,13 @@ from training.algorithms.run_folder import Run
 def pretrain(run: Run, settings: Pretrain, *, texts: str, base: str | None = None) -> dict[str, float]:
     """Train on every token of the texts and save the model; its last figures."""
     if base:
-        policy = load_policy(base)
+        policy = load_policy(base, lora=settings)
         pad_apart(policy.model, policy.tokenizer)
+    elif settings.lora_rank:
+        raise InputError(
+            f"lora_rank is {settings.lora_rank} and there is no base: adapters need weights that know something. "
+            "Give --base, or set lora_rank to 0."
+        )
     else:
         from training.algorithms import starter_model
 

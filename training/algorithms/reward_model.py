@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from training.algorithms import data, model_card
+from training.algorithms import data, distributed, model_card
 from training.algorithms.checkpoints import State
 from training.algorithms.data import Encoder, Row
 from training.algorithms.errors import InputError
@@ -78,8 +78,8 @@ def pairs_right(rewards: Tensor, ranks: Sequence[float]) -> tuple[float, int]:
 
 def backward(model: Scorer, rankings: Sequence[Ranking], *, settings: Reward) -> Metrics:
     """Add the gradient of the mean loss over the rankings, each weighing the same; loss and accuracy on them."""
-    total, right, pairs = 0.0, 0.0, 0
-    for part, scores in scored(model, rankings, settings=settings):
+    total, right, pairs = 0.0, 0.0, 0.0
+    for part, scores in scored(model, distributed.share(rankings), settings=settings):
         losses = [
             ranking_loss(rewards, torch.tensor(ranking.ranks, device=rewards.device), ties=settings.ties)
             for rewards, ranking in zip(scores, part, strict=True)
@@ -90,6 +90,7 @@ def backward(model: Scorer, rankings: Sequence[Ranking], *, settings: Reward) ->
         for rewards, ranking in zip(scores, part, strict=True):
             hits, compared = pairs_right(rewards.detach(), ranking.ranks)
             right, pairs = right + hits, pairs + compared
+    total, right, pairs = distributed.totals(total, right, pairs)
     return {"loss": total, "accuracy": right / max(pairs, 1)}
 
 
@@ -156,7 +157,7 @@ def reward_model(
     demonstrations: str | None = None,
 ) -> Metrics:
     """Train a reward model from the base's weights and save it; its last figures."""
-    model = new_reward_model(base, seed=settings.seed)
+    model = new_reward_model(base, seed=settings.seed, lora=settings)
     settings = within_positions(settings, model)
     rows = fitting(model, read_rankings(Path(rankings), model.encoder), settings, what="rankings")
     looked_at = read_rankings(Path(held_out), model.encoder) if held_out else []
@@ -191,8 +192,8 @@ def fit(
         group=settings.group_by_length,
     )
     total_steps = order.total_steps(epochs=settings.epochs, max_steps=settings.max_steps)
+    model.ready(settings)
     optimiser = Optimiser(model, settings, peak=settings.learning_rate, total_steps=total_steps)
-    model.ready(dropout=settings.dropout)
     torch.manual_seed(settings.seed)
 
     def take_step(step: int) -> Metrics:

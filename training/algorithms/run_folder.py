@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, ClassVar
 
 from training.algorithms.errors import InputError, Stopped
 
@@ -30,11 +30,13 @@ class Run:
     """One run of one stage: where its files are, whether it should stop, and where its time went."""
 
     path: Path
-    should_stop: Callable[[], bool] = never
+    asked: Callable[[], bool] = never
+    processes: int = 1
     started: float = field(default_factory=time.perf_counter)
     seconds: dict[str, float] = field(default_factory=dict)
     _held: IO[str] | None = None
     _began: dict[str, float] = field(default_factory=dict)
+    writes: ClassVar[bool] = True
 
     @property
     def model(self) -> Path:
@@ -103,6 +105,10 @@ class Run:
     def end(self, part: str) -> None:
         self.seconds[part] = self.elapsed(part)
 
+    def should_stop(self) -> bool:
+        """Whether to stop here and now. Several processes must do so together: the loop sees to it between steps."""
+        return self.processes == 1 and self.asked()
+
     def stop_if_asked(self) -> None:
         if self.should_stop():
             raise Stopped
@@ -117,12 +123,32 @@ class Run:
         shutil.rmtree(self.checkpoints, ignore_errors=True)
 
     def fail(self, error: BaseException) -> None:
-        """Write error.json; a disk too full for it is reported on stderr alone."""
+        """Write error.json; a disk too full for it is reported on stderr alone.
+
+        Of several processes the first to fail is heard: the others fail because it is gone.
+        """
+        if self.processes > 1 and (self.path / "error.json").exists():
+            return
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             write_json(self.path / "error.json", {"error": type(error).__name__, "message": str(error)})
         except OSError as full:
             print(f"error.json could not be written: {full}", flush=True)
+
+
+class Follower(Run):
+    """The run as the processes beside the first have it: they write nothing but why they failed."""
+
+    writes: ClassVar[bool] = False
+
+    def open(self, **described: object) -> None:
+        pass
+
+    def append(self, name: str, line: Mapping[str, Any]) -> None:
+        pass
+
+    def finish(self, figures: Mapping[str, Any]) -> None:
+        pass
 
 
 def _number(value: float) -> float | None:

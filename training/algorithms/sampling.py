@@ -73,6 +73,8 @@ def sample(
 
     Raises Stopped between two tokens when asked to.
     """
+    if not prompts:
+        return []
     repeats = len(seeds[0])
     flat = [seed for each in seeds for seed in each]
     uniforms = torch.from_numpy(_uniforms(flat, settings.max_new_tokens)).to(policy.model.device)

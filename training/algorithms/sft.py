@@ -20,7 +20,7 @@ def sft(
     pretraining: str | None = None,
 ) -> dict[str, float]:
     """Fine-tune the base and save the policy; its last figures."""
-    policy = load_policy(base)
+    policy = load_policy(base, lora=settings)
     pad_apart(policy.model, policy.tokenizer)
     settings = within_positions(settings, policy)
     rows = data.demonstrations(Path(demonstrations), policy.encoder)
