@@ -19,10 +19,11 @@ from tests.algorithms.conftest import Stage, lines
 from training.algorithms import ppo
 from training.algorithms.data import Batch
 from training.algorithms.hyperparameters import PPO
-from training.algorithms.networks import load_policy, new_reward_model
+from training.algorithms.networks import Policy, load_policy, new_reward_model
 from training.algorithms.over_optimisation import alarm, best_of, best_of_kl
 from training.algorithms.presets import resolve
 from training.algorithms.run_folder import Run
+from training.algorithms.shared_prompts import Groups
 
 Rule = Callable[[Batch], torch.Tensor]
 
@@ -127,11 +128,15 @@ def run(base: str, out: Path, *, reward: Rule, judge: Rule | None = None) -> ppo
         prompts=[policy.encoder.prompt(each) for each in tiny.sentences(30)],
         judge=new_reward_model(base, seed=1) if judge else None,
     )
-    trainer.reward_model.rewards = reward  # type: ignore[method-assign]
-    if trainer.judge:
-        trainer.judge.rewards = judge  # type: ignore[method-assign, assignment]
+    for scorer, rule in ((trainer.reward_model, reward), (trainer.judge, judge)):
+        if scorer and rule:
+            scorer.rewards_by_prompt = by(rule, policy)  # type: ignore[method-assign]
     ppo.fit(Run(out), trainer)
     return trainer
+
+
+def by(rule: Rule, policy: Policy) -> Callable[[Groups], torch.Tensor]:
+    return lambda groups: rule(policy.collate([row for group in groups for row in group]))
 
 
 def counts(batch: Batch) -> torch.Tensor:
