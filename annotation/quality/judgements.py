@@ -14,7 +14,7 @@ from annotation.models import Project, Ranking, ReviewState
 Who = int | str | None
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class Judgement:
     """One annotator's ranking. `annotator` is a person's id, or the name that a file gave; None if nobody knows."""
 
