@@ -36,11 +36,12 @@ from annotation.wording import cleaned_messages, digest_of, pool_for, split_for,
 BATCH = 1_000
 KINDS, USE_CASES = tuple(PromptKind.values), tuple(UseCase.values)
 
-# The first with a text settles its split and pool; whoever comes second is told what they are.
+# The first with a text settles its split and pool; whoever comes second is told what they are. No constraint is named,
+# for the table has two that they can meet at, and naming one of them makes an error of the other.
 SETTLE = """
 insert into annotation_wording (project_id, digest, split, pool)
 select %s, proposed.* from unnest(%s::text[], %s::text[], %s::text[]) proposed
-on conflict (project_id, digest) do nothing returning digest, split, pool
+on conflict do nothing returning digest, split, pool
 """
 
 Settled = tuple[str, str]  # split and pool

@@ -17,6 +17,7 @@ from django.utils import timezone
 
 from annotation import assignment as leases
 from annotation import managing, membership, withdrawing
+from annotation.adding import SETTLE
 from annotation.collection import Refused
 from annotation.models import (
     Assignment,
@@ -151,6 +152,20 @@ def test_equal_texts_of_sixteen_authors_share_one_split(project: Project, people
     assert Prompt.objects.count() == PEOPLE
     assert Wording.objects.count() == 1
     assert len(set(Prompt.objects.values_list("split", "pool"))) == 1
+
+
+def test_a_text_is_settled_once_however_many_meet_at_it(project: Project) -> None:
+    """500 meetings, since few of them bring two people into the very moment between looking and writing."""
+    meetings, together = 500, Barrier(PEOPLE)
+
+    def settle(_person: int) -> None:
+        with connection.cursor() as cursor:
+            for number in range(meetings):
+                together.wait(10)
+                cursor.execute(SETTLE, [project.pk, [f"{number:064x}"], ["train"], ["reward"]])
+
+    at_once(settle, range(PEOPLE))
+    assert Wording.objects.count() == meetings
 
 
 def test_an_hour_in_a_busy_project_loses_nothing(project: Project, people: list[User]) -> None:
