@@ -87,6 +87,7 @@ def stage_flags(run: TrainingRun) -> list[str]:
             flags |= {
                 "policy": _location(run.base),
                 "prompts": given / "prompts.jsonl",
+                "beside": _location(run.reference),
                 "reward-model": _location(run.judge),
             }
         case Stage.SCORE:

@@ -1,9 +1,14 @@
-"""From a policy back to people: which prompts it answers, and its answers as ranking sets in the queue."""
+"""From a policy back to people: which prompts it answers, and its answers as ranking sets in the queue.
+
+A round's sets hold answers of the new policy and of the one that people ranked before, so that they are compared with
+each other and the next reward model learns what sets them apart.
+"""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from itertools import chain, zip_longest
 from typing import Any
 
 from django.db.models import Count, Exists, OuterRef, Q, QuerySet, Value
@@ -52,7 +57,8 @@ def register_samples(run: TrainingRun) -> dict[str, int]:
         "withdrawn": 0,
     }
     assert run.base is not None  # noqa: S101 - a sampling run has a policy
-    kept: list[NewCompletion] = []
+    policies = {False: run.base} | ({True: run.reference} if run.reference else {})  # by whether it is the one beside
+    kept: dict[bool, list[NewCompletion]] = {beside: [] for beside in policies}
     there = Prompt.objects.in_bulk({row["id"] for row in _samples(run)})
     for row in _samples(run):
         if row["id"] not in there:  # its author has taken it back since
@@ -62,20 +68,21 @@ def register_samples(run: TrainingRun) -> dict[str, int]:
         if len(chosen) < 2:
             counts["prompts_with_too_few"] += 1
             continue
-        kept += [
-            NewCompletion(
-                prompt_id=row["id"], text=sample["text"], sampling=_settings(run, sample), seed=sample["seed"]
+        for sample in chosen:
+            kept[sample.get("beside", False)].append(
+                NewCompletion(
+                    prompt_id=row["id"], text=sample["text"], sampling=_settings(run, sample), seed=sample["seed"]
+                )
             )
-            for sample in chosen
-        ]
     sets: dict[int, list[Completion]] = {}
-    for completion in add_completions(run.base.generator, kept):
-        sets.setdefault(completion.prompt_id, []).append(completion)
+    for beside, policy in policies.items():
+        for completion in add_completions(policy.generator, kept[beside]):
+            sets.setdefault(completion.prompt_id, []).append(completion)
     items = add_ranking_items(
         run.project,
         [RankingSet(prompt=there[prompt], completion_ids=[c.pk for c in made]) for prompt, made in sets.items()],
     )
-    return counts | {"items": len(items), "completions": len(kept)}
+    return counts | {"items": len(items), "completions": sum(map(len, kept.values()))}
 
 
 def _by_coverage(project: Project, *, seed: int) -> QuerySet[Prompt]:
@@ -107,9 +114,13 @@ def _samples(run: TrainingRun) -> Iterator[dict[str, Any]]:
 
 
 def _distinct_texts(samples: list[dict[str, Any]], *, k: int, counts: dict[str, int]) -> list[dict[str, Any]]:
-    """The first K that say something and say different things; which they are does not depend on what they say."""
+    """The first K that say something and say different things, of two policies by turns.
+
+    Which they are does not depend on what they say.
+    """
     kept: dict[str, dict[str, Any]] = {}
-    for sample in samples:
+    by_policy = [[each for each in samples if bool(each.get("beside")) == beside] for beside in (False, True)]
+    for sample in filter(None, chain.from_iterable(zip_longest(*by_policy))):
         text = sample["text"].strip()
         if not text:
             counts["empty"] += 1

@@ -210,6 +210,7 @@ def _request(round: Round, stage: Stage) -> dict[str, Any] | None:
             values = generation.sampling(round.project) | {"seed": seed}
             return {
                 "base": _policy_of(round, Stage.PPO),
+                "reference": Policy.objects.exclude(made_by_round=round).current(round.project) or sft,
                 "judge": reward,
                 "inputs": {"prompts": prompts},
                 "values": values,

@@ -13,6 +13,7 @@ from transformers import AutoModelForCausalLM, AutoModelForSequenceClassificatio
 from tests.algorithms import tiny
 from tests.algorithms.conftest import Stage, lines
 from training.algorithms import __main__
+from training.algorithms.errors import USER_CAN_FIX
 from training.algorithms.hyperparameters import STAGES
 from training.algorithms.networks import load_policy, load_reward_model
 
@@ -154,6 +155,31 @@ def test_sampling_goes_on_where_it_was_stopped(
     (tmp_path / "cut" / "samples.partial.jsonl").write_text("\n".join(done[:5]) + "\n" + done[6][:20])
     assert stage("sample", **run, out=tmp_path / "cut") == 0
     assert (tmp_path / "cut" / "samples.jsonl").read_text() == whole
+
+
+def test_two_policies_share_the_completions_and_neither_changes_the_others(
+    stage: Stage, folders: dict[str, Path], files: dict[str, str], tmp_path: Path
+) -> None:
+    one, two = {"policy": folders["llama"]}, {"policy": folders["gpt2"]}
+    prompts = {"prompts": files["prompts"]}
+    assert stage("sample", **one, **prompts, beside=folders["gpt2"], out=tmp_path / "both", set=["completions=5"]) == 0
+    assert stage("sample", **one, **prompts, out=tmp_path / "one", set=["completions=3"]) == 0
+    assert stage("sample", **two, **prompts, out=tmp_path / "two", set=["completions=2"]) == 0
+    made = [lines(tmp_path / name / "samples.jsonl") for name in ("both", "one", "two")]
+    for both, first, second in zip(*made, strict=True):
+        assert both["completions"][:3] == first["completions"]
+        assert [each["beside"] for each in both["completions"][3:]] == [True, True]
+        # Their seeds differ from those it has alone: or like models beside each other would say the same.
+        alone = {each["seed"] for each in second["completions"]} | {each["seed"] for each in first["completions"]}
+        assert alone.isdisjoint(each["seed"] for each in both["completions"][3:])
+
+
+def test_one_completion_is_not_shared_by_two(
+    stage: Stage, folders: dict[str, Path], files: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = {"policy": folders["llama"], "beside": folders["llama"], "prompts": files["prompts"]}
+    assert stage("sample", **given, out=tmp_path / "s", set=["completions=1"]) == USER_CAN_FIX
+    assert "completions is 1, and two policies share them" in capsys.readouterr().err
 
 
 def test_candidates_give_completions_that_differ(

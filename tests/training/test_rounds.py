@@ -43,7 +43,10 @@ def end_run(run: TrainingRun) -> None:
             {
                 "id": row["id"],
                 "prompt": row["prompt"],
-                "completions": [sample(text) for text in (" ", "a", "a ", "b", "c")],
+                "completions": [
+                    *(sample(text) for text in (" ", "a", "a ", "b")),
+                    *(sample(text) | {"beside": True} for text in ("c", "a")),
+                ],
             }
             for row in run.inputs["prompts"]
         ]
@@ -79,13 +82,14 @@ def test_a_round_goes_through_its_stages_and_its_outputs_reach_the_queue(lab: La
     assert round.policy.published_at is not None
     assert round.policy.name == "round-1-ppo"
     assert round.policy.figures == round.figures == {"kl": 1.5}
+    sft = Policy.objects.get(run__round=round, run__stage=Stage.SFT)
     items = Item.objects.filter(kind="ranking")
     assert items.count() == TEST["prompts"]
     counted = {
         "items": 8,
         "completions": 16,
         "empty": 8,
-        "equal": 8,
+        "equal": 16,
         "spare": 8,
         "prompts_with_too_few": 0,
         "withdrawn": 0,
@@ -93,8 +97,8 @@ def test_a_round_goes_through_its_stages_and_its_outputs_reach_the_queue(lab: La
     assert round.runs.get(stage=Stage.SAMPLE).result["queued"] == counted
     for item in items:
         made = Completion.objects.filter(id__in=item.completions)
-        assert sorted(made.values_list("text", flat=True)) == ["a", "b"]
-        assert set(made.values_list("generator", flat=True)) == {round.policy.generator_id}
+        said = {completion.text: completion.generator_id for completion in made}
+        assert said == {"a": round.policy.generator_id, "c": sft.generator_id}
         assert made[0].seed == 7
         assert {"run", "temperature", "max_new_tokens", "logprob"} <= made[0].sampling.keys()
 
@@ -107,9 +111,15 @@ def test_each_stage_works_on_what_the_ones_before_it_made(lab: Lab) -> None:
     assert reward.base == sft_policy
     assert (ppo.base, ppo.reference, ppo.judge) == (sft_policy, sft_policy, reward_model)
     assert (evaluate.base, evaluate.reference, evaluate.judge) == (round.policy, sft_policy, reward_model)
-    assert sampled.base == round.policy
+    assert (sampled.base, sampled.reference, sampled.judge) == (round.policy, sft_policy, reward_model)
     assert round.policy is not None
     assert (round.policy.parent, sft_policy.parent) == (sft_policy, lab.base)
+
+
+def test_a_new_policy_is_shown_beside_the_one_published_before_it(lab: Lab) -> None:
+    first, second = carry_on(start(lab)), carry_on(start(lab))
+    assert second.runs.get(stage=Stage.SAMPLE).base == second.policy
+    assert second.runs.get(stage=Stage.SAMPLE).reference == first.policy
 
 
 def test_the_overhead_is_what_was_not_training(lab: Lab) -> None:

@@ -62,6 +62,7 @@ INPUTS: dict[str, tuple[str, dict[str, str]]] = {
     "sample": ("completions", {
         "policy": "model folder or hub name",
         "prompts": 'JSON lines of {"id", "prompt"}',
+        "beside?": "a second policy, which gives the smaller half of each prompt's completions",
         "reward-model?": "scores each completion",
     }),
     "best_of_n": ("completions", {

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from training.algorithms import data, sampling
 from training.algorithms.data import Row
+from training.algorithms.errors import InputError
 from training.algorithms.hyperparameters import BestOfN, Sample, Score
 from training.algorithms.networks import (
     Policy,
@@ -26,29 +28,53 @@ from training.algorithms.sampling import Sampled
 PARTIAL = "samples.partial.jsonl"
 
 
-def sample(run: Run, settings: Sample, *, policy: str, prompts: str, reward_model: str | None = None) -> Metrics:
-    """Write samples.jsonl: each prompt's completions, in the prompts' order. A stopped run goes on where it was."""
+def sample(
+    run: Run,
+    settings: Sample,
+    *,
+    policy: str,
+    prompts: str,
+    beside: str | None = None,
+    reward_model: str | None = None,
+) -> Metrics:
+    """Write samples.jsonl: each prompt's completions, in the prompts' order. A stopped run goes on where it was.
+
+    beside: a second policy, which gives the smaller half of each prompt's completions; they come last, and say so.
+    """
+    if beside and settings.completions < 2:
+        raise InputError(
+            f"completions is {settings.completions}, and two policies share them. Ask for at least 2, or name one "
+            "policy."
+        )
     lines = data.read_rows(Path(prompts), data.prompt_problem)
     speaker = load_policy(policy).freeze()
-    settings = within_positions(settings, speaker)
+    second = load_policy(beside).freeze() if beside else None
     scorer = load_reward_model(reward_model).freeze() if reward_model else None
-    if scorer:
-        same_vocabulary(speaker, scorer, names=("The policy", "the reward model"))
-    encoded = [shortened(speaker.encoder.prompt(line["prompt"]), settings=settings) for line in lines]
+    for name, each in {"The policy": speaker, "The policy beside it": second}.items():
+        if each:
+            settings = within_positions(settings, each)
+            if scorer:
+                same_vocabulary(each, scorer, names=(name, "the reward model"))
+    voices = [(speaker, _share(settings, second), "")]
+    if second:
+        voices.append((second, _share(settings, second, smaller=True), "beside:"))
+    lengths = [len(shortened(speaker.encoder.prompt(line["prompt"]), settings=settings)) for line in lines]
     done = {line.pop("number"): line for line in _whole_lines(run.path / PARTIAL)}
     run.begin("sampling")
-    for batch in sampling.batches_of_prompts(
-        [len(prompt) for prompt in encoded], repeats=candidates(settings), rows=settings.batch_size
-    ):
+    for batch in sampling.batches_of_prompts(lengths, repeats=candidates(voices[0][1]), rows=settings.batch_size):
         if done.keys() >= set(batch):
             continue
         run.stop_if_asked()
-        drawn = draw(
-            speaker, [encoded[i] for i in batch], keys=[_key(lines[i], i) for i in batch], settings=settings, run=run
-        )
-        rewards = _rewards(scorer, [encoded[i] for i in batch], drawn, settings=settings)
-        for i, completions, scores in zip(batch, drawn, rewards, strict=True):
-            done[i] = _line(lines[i], completions, scores, speaker)
+        spoken: list[list[dict[str, Any]]] = [[] for _ in batch]
+        for voice, share, key in voices:
+            encoded = [shortened(voice.encoder.prompt(lines[i]["prompt"]), settings=settings) for i in batch]
+            keys = [key + _key(lines[i], i) for i in batch]
+            drawn = draw(voice, encoded, keys=keys, settings=share, run=run)
+            rewards = _rewards(scorer, encoded, drawn, settings=settings)
+            for said, completions, scores in zip(spoken, drawn, rewards, strict=True):
+                said += _completions(completions, scores, voice, beside=voice is second)
+        for i, said in zip(batch, spoken, strict=True):
+            done[i] = {"id": lines[i].get("id"), "prompt": lines[i]["prompt"], "completions": said}
             run.append(PARTIAL, done[i] | {"number": i})
         run.log(len(done), len(lines), {"tokens_per_second": _tokens(done.values()) / run.elapsed("sampling")})
     run.end("sampling")
@@ -149,9 +175,20 @@ def _rewards(
     return [[next(rewards) for _ in row] for row in drawn]
 
 
-def _line(
-    line: dict[str, Any], sampled: Sequence[Sampled], rewards: Sequence[float] | None, policy: Policy
-) -> dict[str, Any]:
+def _share(settings: Sample, second: Policy | None, *, smaller: bool = False) -> Sample:
+    """The settings with what one of two policies gives of the completions; all of them where there is no second."""
+    if second is None:
+        return settings
+    halves = {
+        name: getattr(settings, name) // 2 if smaller else -(-getattr(settings, name) // 2)
+        for name in ("completions", "candidates")
+    }
+    return replace(settings, **halves)
+
+
+def _completions(
+    sampled: Sequence[Sampled], rewards: Sequence[float] | None, policy: Policy, *, beside: bool
+) -> list[dict[str, Any]]:
     completions: list[dict[str, Any]] = [
         {
             "text": policy.encoder.decode(each.tokens),
@@ -160,11 +197,12 @@ def _line(
             "finished": each.finished,
             "seed": each.seed,
         }
+        | ({"beside": True} if beside else {})
         for each in sampled
     ]
     for completion, reward in zip(completions, rewards or (), strict=False):
         completion["reward"] = round(reward, 5)
-    return {"id": line.get("id"), "prompt": line["prompt"], "completions": completions}
+    return completions
 
 
 def _tokens(lines: Iterable[dict[str, Any]]) -> int:

@@ -105,6 +105,10 @@ class PolicyQuerySet(models.QuerySet["Policy"]):
     def published(self) -> PolicyQuerySet:
         return self.exclude(published_at=None)
 
+    def current(self, project: Project) -> Policy | None:
+        """The one published last, whose outputs people rank."""
+        return self.published().filter(project=project).order_by("-published_at", "-pk").first()
+
     def brought(self) -> PolicyQuerySet:
         """Those that no round made: what a round may start from."""
         return self.filter(parent=None)

@@ -35,13 +35,9 @@ def index(request: SignedInRequest, project: Project) -> HttpResponse:
         "form": form,
         "policies": Policy.objects.filter(project=project).select_related("project", "run__round", "parent"),
         "reward_models": RewardModel.objects.filter(project=project).select_related("project", "run__round", "parent"),
-        "current": _current(project),
+        "current": Policy.objects.current(project),
     }
     return render(request, "training/models.html", context)
-
-
-def _current(project: Project) -> Policy | None:
-    return Policy.objects.published().filter(project=project).order_by("-published_at", "-pk").first()
 
 
 @row_page(Policy, "GET")
@@ -57,7 +53,7 @@ def policy(request: SignedInRequest, policy: Policy) -> HttpResponse:
         _page(policy)
         | came_of_it
         | outputs
-        | {"made_by": _round_of(policy), "is_current": _current(policy.project) == policy}
+        | {"made_by": _round_of(policy), "is_current": Policy.objects.current(policy.project) == policy}
     )
     return render(request, "training/policy.html", context)
 
