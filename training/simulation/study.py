@@ -41,11 +41,11 @@ class Plan:
     seed: int = 0
     rounds: int = 2
     annotators: int = 6
-    k: int = 6
-    instructions: int = 4_800
+    k: int = 8
+    instructions: int = 7_200
     demonstrations: int = 48
-    rankings: int = 1_900
-    rankings_later: int = 1_700
+    rankings: int = 2_300
+    rankings_later: int = 2_100
     rankings_at_last: int = 100
     ranked_by_several: int = 80
     held_out_prompts: int = 500
