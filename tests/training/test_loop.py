@@ -124,8 +124,9 @@ def test_what_people_write_comes_back_to_them_as_a_new_models_outputs(
         for piece in again:
             assert "round-1" not in json.dumps(piece)
             assert piece["completions"]
+        sft = Policy.objects.get(run=done["runs"][-1]["id"])
         new = Item.objects.filter(kind="ranking").order_by("-id")[: len(again)]
         generators = Completion.objects.filter(id__in=[pk for item in new for pk in item.completions])
-        assert set(generators.values_list("generator", flat=True)) == {policy.generator_id}
+        assert set(generators.values_list("generator", flat=True)) == {policy.generator_id, sft.generator_id}
         print(f"{family}: seconds {json.dumps(done['seconds'])}")  # the overhead, with pytest -s
         assert not any(trainers(run) for run in Round.objects.get(pk=started["id"]).runs.all())
