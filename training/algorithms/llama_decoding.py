@@ -75,7 +75,9 @@ class LlamaDecoding:
         self.rotation = _rotation(model.model.rotary_emb, self.longest + room, self.embedding)
         width = self.layers[0].out.weight.shape[1] // self.heads  # D
         shape = (len(self.layers), 2, len(prompts), self.groups, self.longest + room, width)
-        self.cache = torch.zeros(shape, dtype=dtype, device=self.ids.device)
+        # On processors attention to a single token takes five times as long in bf16.
+        attended = torch.float32 if self.ids.device.type == "cpu" else dtype
+        self.cache = torch.zeros(shape, dtype=attended, device=self.ids.device)
 
     def first(self) -> Tensor:
         """(prompts × repeats, V): every prompt is read once, then its keys and values repeated."""
@@ -84,7 +86,7 @@ class LlamaDecoding:
             query, key, value = self._heads(states, layer, self.rotation[: self.longest, None])
             keys[:, :, : self.longest], values[:, :, : self.longest] = key, value
             # Padding on the right: what is real never looks at it.
-            mixed = F.scaled_dot_product_attention(query, key, value, is_causal=True, enable_gqa=True)
+            mixed = self._attended(query, key, value, is_causal=True)
             states = self._after(states, mixed, layer)
         last = states[torch.arange(len(states), device=states.device), self.lengths - 1]
         self.cache = self.cache.repeat_interleave(self.repeats, dim=2)
@@ -102,7 +104,7 @@ class LlamaDecoding:
             query, key, value = self._heads(states, layer, rotation)
             keys[rows, :, places], values[rows, :, places] = key[:, :, 0], value[:, :, 0]
             keys, values = keys[:, :, : self.longest], values[:, :, : self.longest]
-            mixed = F.scaled_dot_product_attention(query, keys, values, attn_mask=seen, enable_gqa=True)
+            mixed = self._attended(query, keys, values, attn_mask=seen)
             states = self._after(states, mixed, layer)
         return self._logits(states[:, 0])
 
@@ -118,8 +120,15 @@ class LlamaDecoding:
         mixed = mixed.unflatten(-1, (self.heads + 2 * self.groups, -1))  # (B, T, H + 2G, D)
         turning, value = mixed.split([self.heads + self.groups, self.groups], dim=2)
         turned = torch.view_as_complex(turning.float().unflatten(-1, (-1, 2))) * rotation
-        query, key = torch.view_as_real(turned).flatten(-2).to(self.dtype).split([self.heads, self.groups], dim=2)
-        return query.transpose(1, 2), key.transpose(1, 2), value.transpose(1, 2)
+        turned = torch.view_as_real(turned).flatten(-2).to(self.cache.dtype)
+        query, key = turned.split([self.heads, self.groups], dim=2)
+        return query.transpose(1, 2), key.transpose(1, 2), value.to(self.cache.dtype).transpose(1, 2)
+
+    def _attended(self, query: Tensor, keys: Tensor, values: Tensor, **options: Any) -> Tensor:
+        """(B, H, T, D), computed in the cache's dtype, whatever autocast would choose."""
+        with torch.autocast(query.device.type, enabled=False):
+            mixed = F.scaled_dot_product_attention(query, keys, values, enable_gqa=True, **options)
+        return mixed.to(self.dtype)
 
     def _after(self, states: Tensor, mixed: Tensor, layer: Layer) -> Tensor:
         """The rest of a layer. states: (B, T, width), mixed: (B, H, T, D), what attention found."""

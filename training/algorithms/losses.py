@@ -23,6 +23,20 @@ def entropy(logits: Tensor) -> Tensor:
     return -(logprobs.exp() * logprobs).sum(-1)
 
 
+@torch.no_grad()
+def logprobs_and_entropy(logits: Tensor, targets: Tensor, *, rows: int = 256) -> tuple[Tensor, Tensor]:
+    """`token_logprobs` and `entropy` from one pass, `rows` at a time: all in fp32 would leave the processor's cache.
+
+    logits: (N, V), targets: (N,) → (N,) and (N,), without gradients.
+    """
+    found, undecided = [], []
+    for some, wanted in zip(logits.split(rows), targets.split(rows), strict=True):
+        logprobs = F.log_softmax(some.float(), dim=-1)
+        found.append(logprobs.gather(1, wanted[:, None])[:, 0])
+        undecided.append(-torch.linalg.vecdot(logprobs.exp(), logprobs))
+    return torch.cat(found), torch.cat(undecided)
+
+
 def ranking_loss(rewards: Tensor, ranks: Tensor, *, ties: str = "drop") -> Tensor:
     """Mean of -log σ(r_better - r_worse) over the pairs of one ranking (InstructGPT eq. 1, its 1 / C(K, 2) included).
 

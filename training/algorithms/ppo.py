@@ -152,11 +152,10 @@ class Trainer:
             part = [mine[i] for i in shared]
             batch = self.policy.collate([rows[i] for i in part])
             with arithmetic(self.settings.precision):
-                logits = self._tempered(self.policy, batch)
-                new = losses.token_logprobs(logits, batch.targets)
+                new, undecided = losses.logprobs_and_entropy(self._tempered(self.policy, batch), batch.targets)
                 ref = losses.token_logprobs(self._tempered(self.reference, batch), batch.targets)
                 value = self.value.values(batch)
-            entropy += losses.entropy(logits).sum()
+            entropy += undecided.sum()
             width = batch.mask.shape[1]
             for whole, flat in ((logprobs, new), (ref_logprobs, ref), (values, value)):
                 whole[part, :width] = batch.spread(flat)
@@ -173,7 +172,8 @@ class Trainer:
 
     def _tempered(self, policy: Policy, batch: data.Batch) -> Tensor:
         """Logits of the distribution that was sampled from."""
-        return policy.logits(batch) / self.settings.temperature
+        logits = policy.logits(batch)
+        return logits if self.settings.temperature == 1 else logits / self.settings.temperature
 
     # ---- updating ----
 

@@ -11,17 +11,17 @@ cost N² instead: for nine completions of 200 tokens more than all the rest.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
 from training.algorithms.data import Row, lengths_mask, pad_right
 
 Groups = Sequence[Sequence[Row]]  # the rows of a group have the same prompt
+Kernel = Callable[..., tuple[Tensor, None]]  # called as transformers calls attention
 GROWTH = 1.5  # no piece of a block is longer than so many times its shortest
 
 
@@ -112,15 +112,15 @@ def reach(config: Any) -> float:
 
 
 def attend(
-    module: torch.nn.Module, query: Tensor, key: Tensor, value: Tensor, layout: Layout, **options: Any
+    kernel: Kernel, module: torch.nn.Module, query: Tensor, key: Tensor, value: Tensor, layout: Layout, **options: Any
 ) -> Tensor:
-    """Attention over a packed row. query, key, value: (1, heads, N, width) → (1, N, heads, width)."""
+    """Attention over a packed row, by `kernel` in each block. query, key, value: (1, heads, N, D) → (1, N, heads, D)."""
     queries = _laid_out(query, layout.queries, [(block.rows, block.own) for block in layout.blocks])
     keys, values = (
         _laid_out(states, layout.keys, [(block.rows, block.seen) for block in layout.blocks]) for states in (key, value)
     )
     found = [
-        sdpa_attention_forward(module, q, k, v, block.mask, **options)[0].flatten(0, 1)
+        kernel(module, q, k, v, block.mask, **options)[0].flatten(0, 1)
         for block, q, k, v in zip(layout.blocks, queries, keys, values, strict=True)
     ]
     return torch.cat(found).index_select(0, layout.places)[None]
