@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -38,3 +39,12 @@ class Episodes:
             rows.append(Row(tokens[at : at + prompt], tokens[at + prompt : at + prompt + completion]))
             at += prompt + completion
         return cls(rows, *(packed[name] for name in ("logprobs", "values", "advantages", "returns")))
+
+
+def places(rows: Sequence[Row], numbers: Sequence[int]) -> tuple[Tensor, Tensor]:
+    """Where the completion tokens of the numbered rows are in a (B, R), row by row: (N,) rows and (N,) columns."""
+    sizes = [len(rows[i].completion) for i in numbers]
+    return (
+        torch.tensor(list(numbers)).repeat_interleave(torch.tensor(sizes)),
+        torch.cat([torch.arange(size) for size in sizes]),
+    )

@@ -35,15 +35,17 @@ transformers.logging.disable_progress_bar()
 class Network(nn.Module):
     """A transformers model with its tokenizer, and how rows become its inputs."""
 
-    def __init__(self, model: Any, tokenizer: Tokenizer) -> None:
+    def __init__(self, model: Any, tokenizer: Tokenizer, *, bare: bool = False) -> None:
+        """bare: the model is a backbone, without a head of its own."""
         super().__init__()
         attention.use_it(model)
-        self.model = model
+        self.model, self.bare = model, bare
         self.tokenizer = tokenizer
         self.seq2seq = bool(model.config.is_encoder_decoder)
         self.encoder = Encoder(tokenizer, seq2seq=self.seq2seq)
         self.pad = int(tokenizer.eos_token_id if tokenizer.pad_token_id is None else tokenizer.pad_token_id)
         self.start = int(model.config.decoder_start_token_id) if self.seq2seq else -1
+        self.packs = self._takes_packed_rows()
 
     @property
     def config(self) -> Any:
@@ -51,6 +53,43 @@ class Network(nn.Module):
 
     def collate(self, rows: list[Row]) -> Batch:
         return collate(rows, seq2seq=self.seq2seq, pad=self.pad, start=self.start, device=device())
+
+    def lined_up(self, rows: list[Row]) -> Packed:
+        """The rows one after another in one line, nothing padded: for models that `can_pack` them."""
+        packed = shared_prompts.pack([[row] for row in rows], device=device())
+        predicts = torch.zeros_like(packed.inputs["input_ids"], dtype=torch.bool)
+        for row, end in zip(rows, packed.ends.tolist(), strict=True):
+            predicts[0, end - len(row.completion) : end] = True
+        targets = torch.tensor([token for row in rows for token in row.completion], device=device())
+        return Packed(packed.inputs, predicts, targets)
+
+    def states(self, batch: Batch | Packed) -> Tensor:
+        """(B, T, width): the last layer's."""
+        states: Tensor = self._backbone(**batch.inputs, use_cache=False).last_hidden_state
+        return states
+
+    @property
+    def _backbone(self) -> Any:
+        return self.model if self.bare else self.model.base_model
+
+    def can_pack(self, groups: Groups) -> bool:
+        """Whether the groups can be one packed row: no token may be further from another than the model looks back."""
+        return self.packs and max(row.length for group in groups for row in group) <= shared_prompts.reach(self.config)
+
+    @torch.no_grad()
+    def _takes_packed_rows(self) -> bool:
+        """Whether a packed row gives what its rows give one by one: found by trying, whatever the model is called."""
+        if self.seq2seq or self.config._attn_implementation != attention.NAME:
+            return False
+        self.eval()  # dropout would make a difference
+        groups = shared_prompts.sample(self.config.vocab_size)
+        batch = self.collate([row for group in groups for row in group])
+        wanted = _at(self.states(batch), batch.ends)
+        try:
+            found = shared_prompts.ends(self._backbone, groups, device=device())
+        except (RuntimeError, TypeError, ValueError):
+            return False  # the model takes no position ids, or no mask of four dimensions
+        return bool(torch.allclose(found, wanted, atol=1e-4 * float(wanted.abs().max())))
 
     def ready(self, settings: Optimisation) -> None:
         """Set for training: eval mode leaves dropout out but not the gradients."""
@@ -97,8 +136,7 @@ class Policy(Network):
         """(N, V): for each completion token, the logits that predict it."""
         if self._plain_head:
             # The head is the dearest layer of a small model: run it where something is predicted, and nowhere else.
-            states = self.model.base_model(**batch.inputs, use_cache=False).last_hidden_state
-            logits: Tensor = self.model.get_output_embeddings()(states[batch.predicts])
+            logits: Tensor = self.model.get_output_embeddings()(self.states(batch)[batch.predicts])
             return logits
         full: Tensor = self.model(**batch.inputs, use_cache=False).logits
         return full[batch.predicts]
@@ -123,19 +161,14 @@ class Scorer(Network):
     """
 
     def __init__(self, model: Any, tokenizer: Tokenizer, *, head: nn.Linear | None = None) -> None:
-        super().__init__(model, tokenizer)
+        super().__init__(model, tokenizer, bare=head is not None)
         self.head = head
         self.offset = float(getattr(model.config, "reward_offset", 0.0))
-        self.packs = self._takes_packed_rows()
 
     @property
     def score(self) -> nn.Linear:
         score: nn.Linear = self.head if self.head is not None else self.model.score
         return score
-
-    def states(self, batch: Batch) -> Tensor:
-        states: Tensor = self._backbone(**batch.inputs, use_cache=False).last_hidden_state
-        return states
 
     def rewards(self, batch: Batch) -> Tensor:
         """(B,): the score read at each row's last token, EOS where it ended, less the offset."""
@@ -143,7 +176,7 @@ class Scorer(Network):
 
     def rewards_by_prompt(self, groups: Groups) -> Tensor:
         """(R,): the reward of every row, group by group. The rows of a group have one prompt, which is run once."""
-        if self._can_pack(groups):
+        if self.can_pack(groups):
             return self._read(shared_prompts.ends(self._backbone, groups, device=device()))
         batch = self.collate([row for group in groups for row in group])
         return self._read(_at(self._decoded(batch, groups), batch.ends)) if self.seq2seq else self.rewards(batch)
@@ -151,20 +184,16 @@ class Scorer(Network):
     def places(self, groups: Groups) -> int:
         """Tokens, padding included, that `rewards_by_prompt` runs: what a budget of tokens is spent on."""
         rows = [row for group in groups for row in group]
-        if self._can_pack(groups):
+        if self.can_pack(groups):
             return sum(len(group[0].prompt) for group in groups) + sum(len(row.completion) for row in rows)
         if self.seq2seq:
             prompt = max(len(group[0].prompt) for group in groups)
             return len(groups) * prompt + len(rows) * (1 + max(len(row.completion) for row in rows))
         return len(rows) * max(row.length for row in rows)
 
-    def values(self, batch: Batch) -> Tensor:
+    def values(self, batch: Batch | Packed) -> Tensor:
         """(N,): the score read before each completion token, less the offset."""
         return self._read(self.states(batch)[batch.predicts])
-
-    @property
-    def _backbone(self) -> Any:
-        return self.model if self.head is not None else self.model.base_model
 
     def _read(self, states: Tensor) -> Tensor:
         """The score in each state, less the offset. states: (…, width) → (…,), in fp32 at least."""
@@ -181,24 +210,6 @@ class Scorer(Network):
         read = self.model.get_encoder()(input_ids=ids[first], attention_mask=mask[first]).last_hidden_state
         states: Tensor = self.model(encoder_outputs=(read[owners],), **inputs, use_cache=False).last_hidden_state
         return states
-
-    def _can_pack(self, groups: Groups) -> bool:
-        """Whether the groups can be one packed row: no token may be further from another than the model looks back."""
-        return self.packs and max(row.length for group in groups for row in group) <= shared_prompts.reach(self.config)
-
-    @torch.no_grad()
-    def _takes_packed_rows(self) -> bool:
-        """Whether a packed row gives what its rows give one by one: found by trying, whatever the model is called."""
-        if self.seq2seq or self.config._attn_implementation != attention.NAME:
-            return False
-        groups = shared_prompts.sample(self.config.vocab_size)
-        batch = self.collate([row for group in groups for row in group])
-        wanted = _at(self.states(batch), batch.ends)
-        try:
-            found = shared_prompts.ends(self._backbone, groups, device=device())
-        except (RuntimeError, TypeError, ValueError):
-            return False  # the model takes no position ids, or no mask of four dimensions
-        return bool(torch.allclose(found, wanted, atol=1e-4 * float(wanted.abs().max())))
 
     def save(self, folder: Path) -> None:
         self.model.config.reward_offset = self.offset

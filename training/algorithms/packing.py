@@ -7,7 +7,7 @@ cheap, so packing is off unless asked for. F bins of T tokens, N completion toke
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -32,7 +32,7 @@ class Bin(NamedTuple):
 class Packed(NamedTuple):
     """A `data.Batch` as far as language modelling needs it. predicts: (F, T), targets: (N,), bin by bin."""
 
-    inputs: dict[str, Tensor]
+    inputs: dict[str, Any]
     predicts: Tensor
     targets: Tensor
 

@@ -26,7 +26,7 @@ from training.algorithms import (
 )
 from training.algorithms.checkpoints import State
 from training.algorithms.data import Row
-from training.algorithms.episodes import Episodes
+from training.algorithms.episodes import Episodes, places
 from training.algorithms.errors import InputError
 from training.algorithms.hyperparameters import PPO, Sample
 from training.algorithms.loop import train
@@ -41,6 +41,7 @@ from training.algorithms.networks import (
     within_positions,
 )
 from training.algorithms.optimisation import Optimiser, arithmetic
+from training.algorithms.packing import Packed
 from training.algorithms.reward_model import rewards_of
 from training.algorithms.run_folder import Metrics, Run
 
@@ -150,15 +151,15 @@ class Trainer:
         for shared in data.parts(distributed.share(rows), token_budget=self.settings.token_budget):
             run.stop_if_asked()
             part = [mine[i] for i in shared]
-            batch = self.policy.collate([rows[i] for i in part])
+            batch = self._batch([rows[i] for i in part])
             with arithmetic(self.settings.precision):
                 new, undecided = losses.logprobs_and_entropy(self._tempered(self.policy, batch), batch.targets)
                 ref = losses.token_logprobs(self._tempered(self.reference, batch), batch.targets)
                 value = self.value.values(batch)
             entropy += undecided.sum()
-            width = batch.mask.shape[1]
+            at = places(rows, part)
             for whole, flat in ((logprobs, new), (ref_logprobs, ref), (values, value)):
-                whole[part, :width] = batch.spread(flat)
+                whole[at] = flat
         for whole in (logprobs, ref_logprobs, values, entropy):
             distributed.total(whole)
         return logprobs, ref_logprobs, values, mask, entropy / mask.sum()
@@ -170,7 +171,12 @@ class Trainer:
         scores[list(distributed.share(range(len(rows))))] = scores.new_tensor(mine)
         return distributed.total(scores)
 
-    def _tempered(self, policy: Policy, batch: data.Batch) -> Tensor:
+    def _batch(self, rows: list[Row]) -> data.Batch | Packed:
+        """The rows for policy, reference and value, without padding if all of them can take that."""
+        pack = all(each.can_pack([rows]) for each in (self.policy, self.reference, self.value))
+        return self.policy.lined_up(rows) if pack else self.policy.collate(rows)
+
+    def _tempered(self, policy: Policy, batch: data.Batch | Packed) -> Tensor:
         """Logits of the distribution that was sampled from."""
         logits = policy.logits(batch)
         return logits if self.settings.temperature == 1 else logits / self.settings.temperature
@@ -205,10 +211,10 @@ class Trainer:
         rows = [episodes.rows[i] for i in chosen]
         sums = dict.fromkeys(("policy/loss", "value/loss", "policy/clipfrac", "policy/approx_kl"), 0.0)
         for part in data.parts(rows, token_budget=self.settings.token_budget):
-            batch = self.policy.collate([rows[i] for i in part])
-            picked = [chosen[i] for i in part]
+            batch = self._batch([rows[i] for i in part])
+            at = places(episodes.rows, [chosen[i] for i in part])
             old, old_values, advantages, returns = (
-                whole[picked, : batch.mask.shape[1]][batch.mask]
+                whole[at]
                 for whole in (episodes.logprobs, episodes.values, episodes.advantages, episodes.returns)
             )
             with arithmetic(self.settings.precision):
