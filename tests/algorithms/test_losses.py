@@ -162,7 +162,17 @@ def test_token_logprobs_and_entropy_by_hand() -> None:
     assert losses.token_logprobs(logits, torch.tensor([1, 0])).tolist() == pytest.approx(
         [math.log(0.75), math.log(0.5)]
     )
-    assert losses.entropy(logits).tolist() == pytest.approx([0.5623351, math.log(2)])
+    _, entropy = losses.logprobs_and_entropy(logits, torch.tensor([1, 0]))
+    assert entropy.tolist() == pytest.approx([0.5623351, math.log(2)])
+
+
+def test_one_pass_gives_logprobs_and_entropy_whatever_part_it_takes_at_once() -> None:
+    generator = torch.Generator().manual_seed(0)
+    logits, targets = torch.randn(7, 11, generator=generator), torch.randint(11, (7,), generator=generator)
+    for rows in (3, 256):
+        logprobs, entropy = losses.logprobs_and_entropy(logits, targets, rows=rows)
+        assert torch.equal(logprobs, losses.token_logprobs(logits, targets))  # updates start from a ratio of 1
+        assert torch.allclose(entropy, torch.distributions.Categorical(logits=logits).entropy())
 
 
 def test_explained_variance_is_one_for_perfect_values_and_zero_for_a_constant() -> None:

@@ -65,6 +65,22 @@ def test_logprobs_are_those_of_the_model_as_transformers_runs_it(policy: Policy,
 
 @given(rows_of)
 @any_time
+def test_rows_in_one_line_get_the_logprobs_and_values_that_they_get_side_by_side(
+    policy: Policy, scorer: Scorer, rows: list[Row]
+) -> None:
+    if policy.seq2seq or scorer.seq2seq:
+        assert not (policy.can_pack([rows]) and scorer.can_pack([rows]))
+        return
+    assert policy.can_pack([rows])
+    for network, what in ((policy, policy.logits), (scorer, scorer.values)):
+        line, side = network.lined_up(rows), network.collate(rows)
+        assert torch.equal(line.targets, side.targets)
+        assert line.predicts.shape == (1, sum(row.length for row in rows))
+        assert torch.allclose(what(line), what(side), atol=1e-4)
+
+
+@given(rows_of)
+@any_time
 def test_rewards_and_values_do_not_depend_on_batch_company(scorer: Scorer, rows: list[Row]) -> None:
     batch = scorer.collate(rows)
     rewards, values = scorer.rewards(batch), batch.spread(scorer.values(batch))

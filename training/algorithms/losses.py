@@ -17,17 +17,11 @@ def token_logprobs(logits: Tensor, targets: Tensor) -> Tensor:
     return -F.cross_entropy(logits.float(), targets, reduction="none")
 
 
-def entropy(logits: Tensor) -> Tensor:
-    """Entropy in nats of each distribution. logits: (N, V) → (N,)."""
-    logprobs = F.log_softmax(logits.float(), dim=-1)
-    return -(logprobs.exp() * logprobs).sum(-1)
-
-
 @torch.no_grad()
 def logprobs_and_entropy(logits: Tensor, targets: Tensor, *, rows: int = 256) -> tuple[Tensor, Tensor]:
-    """`token_logprobs` and `entropy` from one pass, `rows` at a time: all in fp32 would leave the processor's cache.
+    """`token_logprobs`, and the entropy in nats of each distribution. logits: (N, V), targets: (N,) → (N,) and (N,).
 
-    logits: (N, V), targets: (N,) → (N,) and (N,), without gradients.
+    From one pass, `rows` at a time: all of them in fp32 would leave the processor's cache. Without gradients.
     """
     found, undecided = [], []
     for some, wanted in zip(logits.split(rows), targets.split(rows), strict=True):

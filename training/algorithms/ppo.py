@@ -214,8 +214,7 @@ class Trainer:
             batch = self._batch([rows[i] for i in part])
             at = places(episodes.rows, [chosen[i] for i in part])
             old, old_values, advantages, returns = (
-                whole[at]
-                for whole in (episodes.logprobs, episodes.values, episodes.advantages, episodes.returns)
+                whole[at] for whole in (episodes.logprobs, episodes.values, episodes.advantages, episodes.returns)
             )
             with arithmetic(self.settings.precision):
                 new = losses.token_logprobs(self._tempered(self.policy, batch), batch.targets)

@@ -114,7 +114,7 @@ def reach(config: Any) -> float:
 def attend(
     kernel: Kernel, module: torch.nn.Module, query: Tensor, key: Tensor, value: Tensor, layout: Layout, **options: Any
 ) -> Tensor:
-    """Attention over a packed row, by `kernel` in each block. query, key, value: (1, heads, N, D) → (1, N, heads, D)."""
+    """Attention over a packed row, block by block. query, key, value: (1, heads, N, width) → (1, N, heads, width)."""
     queries = _laid_out(query, layout.queries, [(block.rows, block.own) for block in layout.blocks])
     keys, values = (
         _laid_out(states, layout.keys, [(block.rows, block.seen) for block in layout.blocks]) for states in (key, value)
