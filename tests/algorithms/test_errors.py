@@ -159,6 +159,12 @@ def test_rows_that_are_no_rankings(
     assert said in fails("reward_model", base=folders["llama"], rankings=path)
 
 
+@pytest.mark.parametrize(("name", "model"), [("reward_model", "base"), ("dpo", "policy")])
+def test_rankings_are_looked_at_before_a_model_is_loaded(fails: Fails, tmp_path: Path, name: str, model: str) -> None:
+    path = tiny.write(tmp_path / "rows.jsonl", [{"prompt": "a", "completions": [{"text": "a", "rank": 1}]}])
+    assert "ranks 1 completion" in fails(name, **{model: tmp_path / "no-model"}, rankings=path)
+
+
 def test_a_file_that_is_not_there(fails: Fails, folders: dict[str, Path]) -> None:
     assert "There is no file" in fails("sft", base=folders["llama"], demonstrations="/nowhere.jsonl")
 

@@ -18,7 +18,7 @@ from training.algorithms.hyperparameters import DPO
 from training.algorithms.loop import train
 from training.algorithms.networks import Policy, load_policy, pad_apart, same_vocabulary, within_positions
 from training.algorithms.optimisation import Optimiser, arithmetic
-from training.algorithms.reward_model import Ranking, pairs_right, read_rankings
+from training.algorithms.reward_model import Ranking, check_rankings, pairs_right, read_rankings
 from training.algorithms.run_folder import Metrics, Run
 
 
@@ -150,6 +150,7 @@ def dpo(
     held_out: str | None = None,
 ) -> Metrics:
     """Train the policy on the rankings and save it; its last figures."""
+    check_rankings(rankings, held_out)
     learner = load_policy(policy, lora=settings)
     anchor = load_policy(reference, lora=settings) if reference else learner
     for model in (learner, anchor):

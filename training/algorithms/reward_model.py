@@ -47,6 +47,12 @@ def read_rankings(path: Path, encoder: Encoder) -> list[Ranking]:
     return rankings
 
 
+def check_rankings(*paths: str | None) -> None:
+    """Raises InputError where a file has a line that is no ranking: worth knowing before a model is loaded."""
+    for path in filter(None, paths):
+        data.read_rows(Path(path), data.ranking_problem)
+
+
 def together(model: Scorer, groups: Groups, *, token_budget: int) -> list[list[int]]:
     """Numbers of the groups in parts of at most token_budget tokens; a group is never taken apart."""
     parts: list[list[int]] = []
@@ -157,6 +163,7 @@ def reward_model(
     demonstrations: str | None = None,
 ) -> Metrics:
     """Train a reward model from the base's weights and save it; its last figures."""
+    check_rankings(rankings, held_out)
     model = new_reward_model(base, seed=settings.seed, lora=settings)
     settings = within_positions(settings, model)
     rows = fitting(model, read_rankings(Path(rankings), model.encoder), settings, what="rankings")
