@@ -59,3 +59,14 @@ def test_two_products_and_a_softmax_are_attention_in_one_go_or_several(
     for at_once in (attention.AT_ONCE, 2 * HEADS * 6 * 6):  # five rows, then two at a time
         monkeypatch.setattr(attention, "AT_ONCE", at_once)
         assert torch.allclose(attention._short(query, key, value, mask, scaling=None), wanted, atol=1e-6)
+
+
+def test_what_sees_nothing_spoils_nothing() -> None:
+    """Padding on the left: in the next layer a NaN of its own would reach those that give it no weight."""
+    query, key, value = states(2, 5, dtype=torch.bfloat16)
+    mask = torch.ones(5, 5, dtype=torch.bool).tril().expand(2, 1, 5, 5).clone()
+    mask[0, :, :, :2] = False
+    found, _ = attention.attention(layer(), query, key, value, mask)
+    wanted, _ = attention.attention(layer(), *(each[:1, :, 2:] for each in (query, key, value)), None)
+    assert found.isfinite().all()
+    assert torch.allclose(found[:1, 2:].float(), wanted.float(), atol=0.01)

@@ -20,6 +20,7 @@ from training.algorithms.shared_prompts import Layout, attend
 
 NAME = "sdpa_on_processors"
 SHORT = 256  # tokens that are seen: the scores of longer rows take more memory than they save time
+UNSEEN = -1e30  # not infinite: padding on the left sees nothing, and its NaN would spread
 AT_ONCE = 2**20  # scores, so that they stay in the processor's cache
 
 
@@ -71,7 +72,7 @@ def _short(query: Tensor, key: Tensor, value: Tensor, seen: Tensor | None, *, sc
     (rows, heads, length, width), reach = query.shape, key.shape[2]
     unseen = query.new_zeros((), dtype=value.dtype)
     if seen is not None:
-        unseen = query.new_zeros(seen.shape, dtype=value.dtype).masked_fill(~seen, -torch.inf)
+        unseen = query.new_zeros(seen.shape, dtype=value.dtype).masked_fill(~seen, UNSEEN)
     unseen = unseen.expand(rows, heads, length, reach)
     share = heads // key.shape[1]  # heads that read the same keys and values
     query, key = query.to(value.dtype), key.to(value.dtype)
