@@ -62,8 +62,7 @@ def _on_processor(
             attention_mask = attention_mask.float()
         if (bias := options.get("position_bias")) is not None:
             options["position_bias"] = bias.float()
-        states = (each.float() for each in (query, key, value))
-        output, _ = sdpa_attention_forward(module, *states, attention_mask, **options)
+        output, _ = sdpa_attention_forward(module, query.float(), key.float(), value.float(), attention_mask, **options)
     return output.to(value.dtype), None
 
 
@@ -84,7 +83,7 @@ def _short(query: Tensor, key: Tensor, value: Tensor, seen: Tensor | None, *, sc
         q, k, v, bias = (each.flatten(0, 1) for each in (q, k, v, bias))
         scores = torch.baddbmm(bias, q, k.mT, alpha=width**-0.5 if scaling is None else scaling)
         found.append(torch.bmm(F.softmax(scores, -1, dtype=torch.float32).to(v.dtype), v))
-    return torch.cat(found).unflatten(0, (rows, heads))
+    return torch.cat(found).view(rows, heads, length, width)
 
 
 def use_it(model: Any) -> None:
