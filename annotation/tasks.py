@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from annotation import uploads
+from annotation import reports, uploads
 from annotation.assignment import release_expired
 
 
@@ -22,3 +22,13 @@ def carry_on(upload_id: int) -> None:
 @shared_task(ignore_result=True)
 def sweep_uploads() -> None:
     uploads.sweep()
+
+
+@shared_task(ignore_result=True, max_retries=0)
+def make_report(report_id: int) -> None:
+    reports.make(report_id)
+
+
+@shared_task(ignore_result=True)
+def sweep_reports() -> None:
+    reports.sweep()

@@ -13,7 +13,7 @@ from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.utils.translation import gettext as _
 
-from annotation import audit, closing, editing
+from annotation import audit, closing, editing, reports
 from annotation.models import (
     Appeal,
     Assignment,
@@ -104,9 +104,10 @@ def remove(project: Project, found: Records) -> Records:
 
 
 def note(project: Project, person: User | None, gone: Mapping[str, Any], *, erased: bool = False) -> Withdrawal:
-    """Keep the numbers of what went, and tell whoever made something of it."""
+    """Keep the numbers of what went, and tell whoever made something of it. Figures that it was in are forgotten."""
     ids = {kind: sorted(gone[kind]) for kind in Withdrawal.KINDS}
     withdrawal = Withdrawal.objects.create(project=project, person=person, erased=erased, **ids)
+    reports.forget(project)
     data_withdrawn.send(sender=Withdrawal, withdrawal=withdrawal)
     return withdrawal
 

@@ -145,6 +145,7 @@ CELERY_BEAT_SCHEDULE = {
     "sweep": {"task": "training.tasks.sweep", "schedule": 15.0},
     "release-expired-leases": {"task": "annotation.tasks.release_expired_leases", "schedule": 30.0},
     "sweep-uploads": {"task": "annotation.tasks.sweep_uploads", "schedule": 15.0},
+    "sweep-reports": {"task": "annotation.tasks.sweep_reports", "schedule": 60.0},
 }
 CELERY_TIMEZONE = "UTC"
 

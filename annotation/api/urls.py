@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from annotation.api import data, members, projects, review, screening, tokens, work
+from annotation.api import data, members, projects, reports, review, screening, tokens, work
 
 urlpatterns = [
     path("projects/", projects.ProjectList.as_view(), name="api-projects"),
@@ -37,6 +37,8 @@ urlpatterns = [
     path("invitations/join/", members.Join.as_view(), name="api-join"),
     path("projects/<slug:slug>/review/<str:kind>/", review.ReviewQueue.as_view(), name="api-review"),
     path("projects/<slug:slug>/review/<uuid:batch>/undo/", review.UndoReview.as_view(), name="api-review-undo"),
+    path("projects/<slug:slug>/quality/", reports.Quality.as_view(), name="api-quality"),
+    path("projects/<slug:slug>/leaderboard/", reports.Leaderboard.as_view(), name="api-leaderboard"),
     path("projects/<slug:slug>/screening/", screening.Screening.as_view(), name="api-screening"),
     path("projects/<slug:slug>/screening/candidates/", screening.ScreeningCandidates.as_view(), name="api-candidates"),
     path("projects/<slug:slug>/screening/standings/", screening.Standings.as_view(), name="api-standings"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from annotation.models.members import Invitation, PaidPer, PayRate
 from annotation.models.people import ApiToken, User
 from annotation.models.projects import Acceptance, Guidelines, Membership, Project, Role, Terms
+from annotation.models.reports import Report, ReportKind
 from annotation.models.reviews import AuditEntry, Review, WorkKind
 from annotation.models.texts import (
     Completion,
@@ -58,6 +59,8 @@ __all__ = [
     "PromptKind",
     "Purpose",
     "Ranking",
+    "Report",
+    "ReportKind",
     "Review",
     "ReviewState",
     "Role",

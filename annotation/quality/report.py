@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, S
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from enum import StrEnum
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from annotation.quality.agreement import Agreement, Shared, agreement, alpha_with_others, krippendorff_alpha, shared
 from annotation.quality.judgements import Judgement, Who
@@ -101,6 +101,19 @@ class WhatIf(NamedTuple):
     use_cases: frozenset[str] = frozenset()
     since: date | None = None
     until: date | None = None
+
+    @classmethod
+    def asked(cls, question: Mapping[str, Any]) -> WhatIf:
+        """What `as_question` has made plain."""
+        people, use_cases = (frozenset(question.get(name, [])) for name in ("annotators", "use_cases"))
+        days = {name: date.fromisoformat(question[name]) for name in ("since", "until") if name in question}
+        return cls(people, use_cases, days.get("since"), days.get("until"))
+
+    def as_question(self) -> dict[str, Any]:
+        """The same as JSON has it, {} where nothing is left out; equal ones are equal."""
+        sets = {name: sorted(getattr(self, name), key=str) for name in ("annotators", "use_cases")}
+        days = {"since": self.since and self.since.isoformat(), "until": self.until and self.until.isoformat()}
+        return {name: value for name, value in (sets | days).items() if value}
 
     def keeps(self, judgement: Judgement) -> bool:
         day = judgement.day

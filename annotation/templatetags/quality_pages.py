@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Protocol
+from collections.abc import Mapping
+from typing import Any
 
 from django import template
 
@@ -13,15 +14,7 @@ NONE = "–"
 WIDTH = 100
 
 
-class Figure(Protocol):
-    """What has a value and the ends of an interval; NaN where nothing is known."""
-
-    @property
-    def value(self) -> float: ...
-    @property
-    def low(self) -> float: ...
-    @property
-    def high(self) -> float: ...
+Figure = Mapping[str, float | None]  # a `value` and the ends of its interval, `low` and `high`; None: not known
 
 
 @register.filter
@@ -37,27 +30,23 @@ def decimal(value: float | None) -> str:
 @register.inclusion_tag("annotation/estimate.html")
 def share(figure: Figure, against: float | None = None) -> dict[str, Any]:
     """A share from 0 to 1 in percent, its interval, and both on a line; `against` is marked on the line."""
-    if math.isnan(figure.value):
-        return {"text": NONE}
+    value, low, high = (figure[name] for name in ("value", "low", "high"))
+    if value is None or low is None or high is None:
+        return {"text": percent(value)}
+    ends = {"value": value, "low": max(0.0, low), "high": min(1.0, high)}
     return {
-        "text": percent(figure.value),
-        "range": f"{figure.low * 100:.0f}–{figure.high:.0%}",
-        "line": {name: round(WIDTH * value, 1) for name, value in _ends(figure)},
-        "against": None if against is None or math.isnan(against) else round(WIDTH * against, 1),
+        "text": percent(value),
+        "range": f"{low * 100:.0f}–{high:.0%}",
+        "line": {name: round(WIDTH * end, 1) for name, end in ends.items()},
+        "against": None if against is None else round(WIDTH * against, 1),
     }
 
 
 @register.inclusion_tag("annotation/estimate.html")
 def coefficient(figure: Figure) -> dict[str, Any]:
     """A figure with two decimals, and its interval if it has one."""
-    if math.isnan(figure.value):
-        return {"text": NONE}
-    known = not math.isnan(figure.low)
+    known = figure["low"] is not None
     return {
-        "text": decimal(figure.value),
-        "range": f"{decimal(figure.low)} – {decimal(figure.high)}" if known else "",
+        "text": decimal(figure["value"]),
+        "range": f"{decimal(figure['low'])} – {decimal(figure['high'])}" if known else "",
     }
-
-
-def _ends(figure: Figure) -> list[tuple[str, float]]:
-    return [("value", figure.value), ("low", max(0.0, figure.low)), ("high", min(1.0, figure.high))]

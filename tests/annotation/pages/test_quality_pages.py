@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import re
 
-from annotation.models import Ranking, ReviewState
+import pytest
+from django.test import Client
+
+from annotation import reports
+from annotation.models import Ranking, Report, ReviewState
 from tests.annotation.pages.conftest import SignIn
 from tests.annotation.quality.scene import make_study
-from tests.world import World, make_ranking_item, rank, taken
+from tests.world import World, make_ranking_item, make_token, rank, taken
 
 PROJECT = "/projects/capitals/"
 
@@ -77,3 +81,57 @@ def agreement_on(page: str) -> int:
     found = re.search(r"<dt>Agreement</dt><dd>(\d+)%", page)
     assert found
     return int(found[1])
+
+
+def test_a_large_project_shows_what_is_kept_and_when_it_is_of(
+    world: World, sign_in: SignIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reports, "AT_ONCE", 10)
+    make_study(world)
+    client = sign_in(world.ada)
+    for name in ("quality", "leaderboard"):
+        path = f"{PROJECT}{name}/"
+        page = client.get(path, {"use_case": "chat"}).content.decode()
+        assert "They have not been made yet" in page
+        assert "No rankings yet" not in page
+        assert "Nothing to compare yet" not in page
+        answer = client.post(f"{path}ask/", {"use_case": "chat"})
+        assert answer["Location"] == f"{path}?use_case=chat"
+        page = client.get(answer["Location"]).content.decode()
+        assert f'hx-get="{path}?use_case=chat&amp;phase=' in page
+        assert "New figures are being made" in page
+        for report in Report.objects.waiting():
+            reports.make(report.pk)
+        page = client.get(answer["Location"]).content.decode()
+        assert re.search(r"As of \d", page)
+        assert "New figures are being made" not in page
+        assert "Make them anew" in page
+    assert "these figures are of" in client.get(f"{PROJECT}quality/", {"use_case": "chat"}).content.decode()
+
+
+def test_only_who_may_look_may_ask(world: World, sign_in: SignIn, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reports, "AT_ONCE", 10)
+    make_study(world)
+    for name, people in (("quality", (world.alice, world.charlie)), ("leaderboard", (world.alice, world.rita))):
+        for person in people:
+            assert sign_in(person).post(f"{PROJECT}{name}/ask/").status_code in (403, 404)
+            api = {"HTTP_AUTHORIZATION": f"Bearer {make_token(person)}"}
+            assert Client().get(f"/api/v1{PROJECT}{name}/", **api).status_code in (403, 404)
+    assert not Report.objects.exists()
+
+
+def test_scripts_get_the_figures_that_the_pages_show(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_study(world)
+    api = {"HTTP_AUTHORIZATION": f"Bearer {make_token(world.ada)}"}
+    at_once = Client().get(f"/api/v1{PROJECT}quality/", {"annotators": str(world.bob.pk)}, **api).json()
+    assert (at_once["figures"]["report"]["rankings"], at_once["figures"]["whole"]["rankings"]) == (80, 120)
+    board = Client().get(f"/api/v1{PROJECT}leaderboard/", **api).json()["figures"]["boards"][0]
+    assert [place["name"] for place in board["places"]][0] == "one"
+    monkeypatch.setattr(reports, "AT_ONCE", 10)
+    assert Client().get(f"/api/v1{PROJECT}quality/", **api).json()["figures"] is None
+    sent = {"annotators": [str(world.bob.pk)]}
+    asked = Client().post(f"/api/v1{PROJECT}quality/", sent, content_type="application/json", **api)
+    assert (asked.status_code, asked.json()["is_waiting"]) == (202, True)
+    reports.make(Report.objects.get().pk)
+    kept = Client().get(f"/api/v1{PROJECT}quality/", {"annotators": str(world.bob.pk)}, **api).json()
+    assert kept["figures"] == at_once["figures"]
