@@ -129,6 +129,18 @@ def keep(assignments: Collection[int]) -> None:
         cursor.executemany(sql.KEEP, [{"assignment": assignment} for assignment in assignments])
 
 
+def close(prompts: Collection[int]) -> None:
+    """Ask nobody any more about these instructions, which were rejected. Who is at one of them may finish."""
+    with connection.cursor() as cursor:
+        cursor.execute(sql.CLOSE, {"prompts": list(prompts)})
+
+
+def reopen(prompts: Collection[int]) -> None:
+    """Undo `close`."""
+    with connection.cursor() as cursor:
+        cursor.execute(sql.OPEN, {"prompts": list(prompts)})
+
+
 @transaction.atomic
 def release(project: Project, assignments: Iterable[int], *, by: User) -> int:
     """Give pieces that people hold back to the queue, as if their time had run out; how many there were.

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 from django.db import connection
 
+from annotation.statements import IS_WANTED
+
 # What its author takes back makes room for somebody else, unless the piece itself is closed.
 TAKE_BACK = """
 with freed as (
@@ -13,8 +15,8 @@ with freed as (
     where id = any(%(assignments)s) and state in ('leased', 'submitted') returning item_id, slot
 )
 update annotation_item item set open_slots = item.open_slots || freed.slot
-from freed where item.id = freed.item_id and item.prompt_id is not null and freed.slot is not null
-"""
+from freed where item.id = freed.item_id and item.prompt_id is not null and freed.slot is not null and {is wanted}
+""".replace("{is wanted}", IS_WANTED)
 
 # Nobody works on it any more, and whoever is at it is told so. What they spent on it counts as their time. A closed
 # piece has lost its prompt, so that no slot of it is ever opened again.

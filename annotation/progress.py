@@ -18,6 +18,7 @@ from annotation.models import (
     Project,
     Prompt,
     Ranking,
+    ReviewState,
 )
 
 ACTIVE = timedelta(hours=24)
@@ -25,7 +26,10 @@ ACTIVE = timedelta(hours=24)
 
 @dataclass(frozen=True, kw_only=True)
 class Progress:
-    """`open`: pieces that wait, by kind, one for each annotator wanted. Active: took work in the last 24 hours."""
+    """What counts, without what reviewers have rejected. Active: took work in the last 24 hours.
+
+    `open`: pieces that wait, by kind, one for each annotator wanted.
+    """
 
     prompts: int
     demonstrations: int
@@ -38,7 +42,8 @@ class Progress:
 
 def progress(project: Project) -> Progress:
     """Seven queries."""
-    prompts = Prompt.objects.filter(project=project).count()
+    usable = Prompt.objects.usable().filter(project=project)
+    prompts = usable.count()
     waiting = Item.objects.filter(project=project).exclude(open_slots=[])
     slots = Sum(Func(F("open_slots"), function="cardinality", output_field=IntegerField()))
     by_kind = {ItemKind(row["kind"]): row["slots"] for row in waiting.order_by().values("kind").annotate(slots=slots)}
@@ -49,9 +54,9 @@ def progress(project: Project) -> Progress:
     recent = mine.filter(leased_at__gt=timezone.now() - ACTIVE)
     return Progress(
         prompts=prompts,
-        demonstrations=Demonstration.objects.filter(prompt__project=project).count(),
+        demonstrations=Demonstration.objects.filter(prompt__in=usable).exclude(review=ReviewState.REJECTED).count(),
         completions=Completion.objects.filter(prompt__project=project).count(),
-        rankings=Ranking.objects.filter(prompt__project=project).count(),
+        rankings=Ranking.objects.filter(prompt__in=usable).exclude(review=ReviewState.REJECTED).count(),
         open={kind: by_kind.get(kind, 0) for kind in ItemKind}
         | {ItemKind.INSTRUCTION: max(0, project.instructions_wanted - prompts - in_work["instructions"])},
         leased=in_work["all"],

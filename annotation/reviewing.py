@@ -167,6 +167,8 @@ def _write(project: Project, kind: WorkKind, reviews: list[Review], *, action: a
         by_state.setdefault(review.state, []).append(getattr(review, f"{kind}_id"))
     if kind != WorkKind.PROMPT:
         _ask_again(kind, reviews)
+    else:
+        _open_or_close(reviews)
     for state, ids in by_state.items():
         work(project, kind).filter(pk__in=ids).update(review=state)
         audit.record(action, actor=actor, project=project, kind=str(kind), state=str(state), ids=ids)
@@ -180,6 +182,14 @@ def _ask_again(kind: WorkKind, reviews: list[Review]) -> None:
     held = dict(assignments.filter(pk__in=rejected).values_list("pk", "assignment"))
     leases.replace([held[pk] for pk in held if rejected[pk]])
     leases.keep([held[pk] for pk in held if pk in was and not rejected[pk]])
+
+
+def _open_or_close(reviews: list[Review]) -> None:
+    """Nobody is asked about an instruction that is rejected."""
+    rejected = {review.prompt_id for review in reviews if review.state == ReviewState.REJECTED}
+    was = {review.prompt_id for review in reviews if review.previous == ReviewState.REJECTED}
+    leases.close([pk for pk in rejected - was if pk])
+    leases.reopen([pk for pk in was - rejected if pk])
 
 
 def _history(kind: WorkKind, ids: Collection[int]) -> tuple[dict[int, int], dict[int, str]]:

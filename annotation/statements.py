@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from annotation import daily_cap
 
+# Slots of an item whose instruction is rejected stay closed: nobody is asked about it any more.
+IS_WANTED = "not exists (select from annotation_prompt where id = item.prompt_id and review = 'rejected')"
+
 # One statement. `held` gives back what the person has in work, but for the piece they are at (`after`). Else comes what
 # is outside the slots (`aside`): the few sets that a researcher has answered for the purposes asked for. Else `fronts`
 # looks at the first open piece of each kind and language, the possibly harmful apart and only for those who agreed, and
@@ -102,7 +105,8 @@ with piece as (
     insert into annotation_item (project_id, kind, completions, language, priority, overlap, open_slots, created_at)
     select %(project)s, 'instruction', '{}', %(language)s, 0, 1, '{}', now()
     where %(wanted)s > (
-        select count(*) from (select from annotation_prompt where project_id = %(project)s limit %(wanted)s) prompts
+        select count(*) from (select from annotation_prompt
+            where project_id = %(project)s and review <> 'rejected' limit %(wanted)s) prompts
     ) + (
         select count(*) from annotation_assignment assignment
         join annotation_item item on item.id = assignment.item_id
@@ -123,8 +127,8 @@ with freed as (
     where id = %(assignment)s and state = 'leased' returning item_id, slot
 )
 update annotation_item item set open_slots = item.open_slots || freed.slot
-from freed where item.id = freed.item_id and item.kind <> 'instruction' and freed.slot is not null
-"""
+from freed where item.id = freed.item_id and item.kind <> 'instruction' and freed.slot is not null and {is wanted}
+""".replace("{is wanted}", IS_WANTED)
 
 # One sweep at a time: two at once could wait for each other's items. Leases that somebody is just submitting are left.
 RELEASE = """
@@ -138,10 +142,10 @@ with expired as (
 ), reopened as (
     update annotation_item item set open_slots = item.open_slots || freed.slots
     from (select item_id, array_agg(slot) as slots from freed where slot is not null group by item_id) freed
-    where item.id = freed.item_id and item.kind <> 'instruction'
+    where item.id = freed.item_id and item.kind <> 'instruction' and {is wanted}
 )
 select id from freed
-"""
+""".replace("{is wanted}", IS_WANTED)
 
 # The same for leases that somebody names.
 RELEASE_NAMED = RELEASE.replace(
@@ -161,11 +165,13 @@ from free where item.id = free.id returning free.slot
 # Pieces without a slot have no place that somebody else could take.
 REPLACE = """
 update annotation_item item set overlap = overlap + rejected.answers,
-    open_slots = open_slots || array(select generate_series(overlap + 1, overlap + rejected.answers))::smallint[]
+    open_slots = case when {is wanted}
+        then open_slots || array(select generate_series(overlap + 1, overlap + rejected.answers))::smallint[]
+        else open_slots end
 from (select item_id, count(*)::int as answers from annotation_assignment
     where id = any(%(assignments)s) and slot is not null group by item_id) rejected
 where item.id = rejected.item_id and item.prompt_id is not null
-"""
+""".replace("{is wanted}", IS_WANTED)
 
 # The slot is closed again where nobody has taken it.
 KEEP = """
@@ -173,4 +179,16 @@ update annotation_item item set overlap = overlap - 1, open_slots = array_remove
 from annotation_assignment assignment
 where assignment.id = %(assignment)s and assignment.slot is not null and item.id = assignment.item_id
     and overlap > 1 and overlap = any(open_slots)
+"""
+
+# Of the instructions that were rejected just now, no slot is open any more.
+CLOSE = "update annotation_item set open_slots = '{}' where prompt_id = any(%(prompts)s) and not open_slots = '{}'"
+
+# Of those that are not rejected any more, every slot is open that nobody holds or has used.
+OPEN = """
+update annotation_item item set open_slots = array(
+    select number from generate_series(1, item.overlap) number
+    where not exists (select from annotation_assignment used
+        where used.item_id = item.id and used.slot = number and used.state in ('leased', 'submitted')))
+where item.prompt_id = any(%(prompts)s) and item.purpose = ''
 """

@@ -173,7 +173,8 @@ def _import(upload: Upload, file: IO[bytes], tell: importing.Told) -> None:
         upload.project, upload.kind, file, user=upload.user, keep_good=bool(upload.keep_good), name=upload.name,
         tell=tell,
     )  # fmt: skip
-    upload.rows, upload.repeats = report.rows, report.repeats
+    before = upload.rows if upload.keep_good else 0  # of a pass that was stopped: they stayed, and are repeats now
+    upload.rows, upload.repeats = before + report.rows, max(0, report.repeats - before)
     upload.bad, upload.errors = report.bad, report.errors
     if report.stopped:
         upload.state = UploadState.STOPPED

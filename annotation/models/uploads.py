@@ -42,8 +42,8 @@ class Upload(models.Model):
     """A file that an admin brought: first looked through, then, if they say so, imported (annotation.uploads).
 
     `good` and `bad` are lines as they were understood, with a `sample` of the first; `rows` came in of them, `repeats`
-    were there already. `errors` are (line, reason) of the first bad lines. The file is kept until it is imported; of
-    one that was stopped in the middle `rows` stayed.
+    were there before. `errors` are (line, reason) of the first bad lines. The file is kept until it is imported; of one
+    that was stopped in the middle `rows` stayed, and are among those of the pass that was begun after it.
     """
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="uploads")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 from django import template
@@ -10,7 +11,7 @@ from django.conf.locale import LANG_INFO
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext, gettext_noop
 
-from annotation import access, rendering
+from annotation import access, money, rendering
 from annotation.models import Project, Role
 
 register = template.Library()
@@ -53,6 +54,17 @@ def hours(time: timedelta) -> str:
     """Hours, minutes and seconds, without days: 32:05:00, 0:03:20."""
     minutes, seconds = divmod(round(time.total_seconds()), 60)
     return f"{minutes // 60}:{minutes % 60:02}:{seconds:02}"
+
+
+@register.filter
+def rate(amount: Decimal, currency: str) -> str:
+    return money.as_rate(amount, currency)
+
+
+@register.filter
+def pay(amount: Decimal | None, currency: str) -> str:
+    """Nothing, where nothing was agreed."""
+    return "" if amount is None else money.as_pay(amount, currency)
 
 
 @register.filter

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 from django.core.paginator import Paginator
@@ -17,6 +18,7 @@ from django.utils.translation import gettext_lazy
 from annotation.audit import Action
 from annotation.forms import KIND_LABELS
 from annotation.models import AuditEntry, Invitation, Membership, PaidPer, Project, ReviewState, Role, User, WorkKind
+from annotation.money import as_rate
 from annotation.views.decorators import SignedInRequest, project_page
 from annotation.views.review import without
 
@@ -33,7 +35,7 @@ SENTENCES = {
     Action.INVITATION_REVOKED: gettext_lazy("“%(invitation)s”"),
     Action.JOINED: gettext_lazy("%(person)s as %(roles)s, by “%(invitation)s”"),
     Action.MEMBER_CHANGED: gettext_lazy("%(person)s. %(changes)s"),
-    Action.RATE_SET: gettext_lazy("%(person)s: %(amount)s %(currency)s %(per)s from %(since)s"),
+    Action.RATE_SET: gettext_lazy("%(person)s: %(amount)s %(per)s from %(since)s"),
     Action.REVIEWED: gettext_lazy("%(kind)s: %(count)s %(state)s."),
     Action.REVIEW_UNDONE: gettext_lazy("%(kind)s: %(count)s %(state)s."),
     Action.MEMBER_ADDED: gettext_lazy("%(person)s as %(role)s"),
@@ -120,6 +122,8 @@ def details(entry: AuditEntry, names: Names) -> str:
         known["roles"] = ", ".join(str(words()["role"].get(role, role)) for role in entry.details["roles"])
     if "changes" in known:
         known["changes"] = changes(entry.details["changes"])
+    if "amount" in known:
+        known["amount"] = as_rate(Decimal(known["amount"]), known["currency"])
     if "person" in known:
         known["person"] = names.person(entry.details["person"])
     if "invitation" in known:

@@ -8,8 +8,7 @@ from django.utils.translation import gettext_lazy as _
 
 from annotation import audit, exporting
 from annotation.forms import KIND_LABELS
-from annotation.models import Project, Role
-from annotation.progress import progress
+from annotation.models import Demonstration, Project, Prompt, Ranking, Role
 from annotation.views.decorators import SignedInRequest, project_page
 
 ABOUT = {
@@ -22,11 +21,10 @@ ABOUT = {
 
 @project_page("GET", roles=(Role.RESEARCHER,))
 def export(request: SignedInRequest, project: Project) -> HttpResponse:
-    counted = progress(project)
     rows = {
-        "instructions": counted.prompts,
-        "demonstrations": counted.demonstrations,
-        "rankings": counted.rankings,
+        "instructions": Prompt.objects.filter(project=project).count(),
+        "demonstrations": Demonstration.objects.filter(prompt__project=project).count(),
+        "rankings": Ranking.objects.filter(prompt__project=project).count(),
     }
     kinds = [
         {"name": kind, "label": KIND_LABELS[kind], "about": ABOUT[kind], "rows": rows.get(kind)}

@@ -159,8 +159,14 @@ class TestStopping:
         upload = received(world, *({"prompt": f"{number}?"} for number in range(5)), keep_good=True)
         monkeypatch.undo()
         again = uploads.begin_again(upload)
-        assert (again.state, again.rows, again.repeats) == (UploadState.DONE, 3, 2)
+        assert (again.state, again.rows, again.repeats) == (UploadState.DONE, 5, 0)
         assert Prompt.objects.count() == 5
+
+    def test_stopped_once_more_it_still_says_what_it_has_brought(self, world: World, stops_after_two: None) -> None:
+        upload = received(world, *({"prompt": f"{number}?"} for number in range(5)), keep_good=True)
+        again = uploads.begin_again(upload)
+        assert (again.state, again.rows, again.repeats) == (UploadState.STOPPED, 2, 0)
+        assert Prompt.objects.count() == 2
 
     def test_what_nobody_is_at_stops_at_once_and_no_worker_begins_it(self, world: World, large: None) -> None:
         upload = received(world, GOOD, keep_good=True)

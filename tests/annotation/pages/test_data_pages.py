@@ -112,6 +112,12 @@ def test_a_running_import_is_stopped_from_its_page_which_says_what_became_of_it(
     assert "no sign of its worker" in client.get(path).content.decode()
     Upload.objects.update(state="stopped", rows=3)
     assert "3 rows that were imported before stay" in client.get(path).content.decode()
+    Upload.objects.update(state="failed", failure="OSError: gone")
+    page = client.get(path).content.decode()
+    assert "3 rows that were imported before stay" in page
+    assert "Nothing was changed" not in page
+    Upload.objects.update(rows=0)
+    assert "Nothing was changed" in client.get(path).content.decode()
 
 
 def test_a_file_of_an_unknown_format_is_refused_with_what_to_do(world: World, sign_in: SignIn) -> None:

@@ -134,7 +134,7 @@ class TestAMember:
     def test_gets_a_rate_and_sees_it_in_the_timesheet(self, world: World, ada: Client) -> None:
         ada.post(self.ALICE, {"form": "rate", "amount": "18.5", "per": "hour", "since": "2026-01-01"})
         assert str(PayRate.objects.get()) == "18.5 per hour"
-        assert "USD 18.5 per hour" in ada.get(f"{PROJECT}members/").content.decode()
+        assert "$18.50 per hour" in ada.get(f"{PROJECT}members/").content.decode()
         bad = ada.post(self.ALICE, {"form": "rate", "amount": "-1", "per": "hour", "since": "2026-01-01"})
         assert (bad.status_code, PayRate.objects.count()) == (422, 1)
 
