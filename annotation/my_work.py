@@ -33,6 +33,7 @@ from annotation.quality import Agreement, agreement, judgements_of, shared
 RECENT = timedelta(days=30)
 COLUMNS = ("day", "kind", "submitted", "skipped", "seconds", "rate", "per", "pay", "currency")
 ENOUGH_PAIRS = 30
+LEAST_HOURS = 1 / 60
 DRAWS = 200
 
 
@@ -81,7 +82,9 @@ class Day:
 
 @dataclass(frozen=True, kw_only=True)
 class Summary:
-    """`pace`: pieces an hour in the last 30 days; None where no time was counted. Accepted of those reviewed.
+    """`pace`: pieces an hour in the last 30 days; None where too little time was counted to say.
+
+    `accepted` and `rejected` are of those reviewed.
 
     `medians`: the median seconds by kind, in the last 30 days. `agreement`: with others who ranked the same outputs as
     the person in that time; None while there are too few pairs to say anything.
@@ -123,7 +126,7 @@ def summary(project: Project, user: User) -> Summary:
         submitted=own.count(),
         today=sum(each.submitted for each in days if each.day == timezone.localdate()),
         time=timedelta(seconds=round(sum(each.seconds for each in days))),
-        pace=sum(each.submitted for each in recent) / hours if hours else None,
+        pace=sum(each.submitted for each in recent) / hours if hours >= LEAST_HOURS else None,
         medians=medians(own),
         agreement=own_agreement(project, user),
         accepted=reviewed[ReviewState.ACCEPTED],

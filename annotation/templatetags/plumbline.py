@@ -12,7 +12,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext, gettext_noop
 
 from annotation import access, money, rendering
-from annotation.models import Project, Role
+from annotation.models import Project, PromptKind, Role, Split, UseCase
 
 register = template.Library()
 
@@ -54,6 +54,13 @@ def hours(time: timedelta) -> str:
     """Hours, minutes and seconds, without days: 32:05:00, 0:03:20."""
     minutes, seconds = divmod(round(time.total_seconds()), 60)
     return f"{minutes // 60}:{minutes % 60:02}:{seconds:02}"
+
+
+@register.filter
+def choice_label(value: str) -> str:
+    """What an instruction's kind, use case or split is called; else it is a language, or a name."""
+    named = {str(each.value): str(each.label) for choices in (PromptKind, UseCase, Split) for each in choices}
+    return named.get(value) or (language_name(value) if value.lower() in LANG_INFO else value)
 
 
 @register.filter

@@ -5,19 +5,32 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import date
 from decimal import Decimal
 from typing import Any
 
 from django.core.paginator import Paginator
 from django.http import HttpResponse
 from django.shortcuts import render
+from django.utils.formats import date_format
 from django.utils.text import Truncator, capfirst
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from annotation.audit import Action
 from annotation.forms import KIND_LABELS
-from annotation.models import AuditEntry, Invitation, Membership, PaidPer, Project, ReviewState, Role, User, WorkKind
+from annotation.models import (
+    AuditEntry,
+    Invitation,
+    Membership,
+    PaidPer,
+    Project,
+    Purpose,
+    ReviewState,
+    Role,
+    User,
+    WorkKind,
+)
 from annotation.money import as_rate
 from annotation.views.decorators import SignedInRequest, project_page
 from annotation.views.review import without
@@ -45,6 +58,7 @@ SENTENCES = {
     Action.EXPORTED: gettext_lazy("%(kind)s as %(format)s"),
     Action.WITHDRAWN: gettext_lazy("Of %(person)s: %(records)s"),
     Action.ERASED: gettext_lazy("Of %(person)s: %(records)s"),
+    Action.SCREENED: gettext_lazy("%(count)s sets: %(purpose)s"),
     Action.ADMINISTERED: gettext_lazy("%(model)s “%(name)s”: %(how)s. %(fields)s"),
 }
 
@@ -122,6 +136,9 @@ def details(entry: AuditEntry, names: Names) -> str:
         known["roles"] = ", ".join(str(words()["role"].get(role, role)) for role in entry.details["roles"])
     if "changes" in known:
         known["changes"] = changes(entry.details["changes"])
+    for day in ("since", "expires"):
+        if day in known:
+            known[day] = date_format(date.fromisoformat(known[day][:10]), "SHORT_DATE_FORMAT")
     if "amount" in known:
         known["amount"] = as_rate(Decimal(known["amount"]), known["currency"])
     if "person" in known:
@@ -141,6 +158,7 @@ def words() -> dict[str, dict[Any, Any]]:
         "state": dict(ReviewState.choices),
         "role": dict(Role.choices),
         "per": dict(PaidPer.choices),
+        "purpose": {**dict(Purpose.choices), "": _("ordinary again")},
     }
 
 
