@@ -13,6 +13,8 @@ from django.views.decorators.http import require_http_methods
 from annotation import access
 from annotation.models import Assignment, Project, Role, User
 
+INVALID = 422  # the status of a page whose form was refused
+
 P = ParamSpec("P")
 Page = Callable[..., HttpResponseBase]
 

@@ -12,7 +12,7 @@ from annotation import importing, passes, uploads
 from annotation.forms import KIND_LABELS, ImportForm
 from annotation.models import Project, Role, Upload
 from annotation.refusals import Refused
-from annotation.views.decorators import SignedInRequest, project_page
+from annotation.views.decorators import INVALID, SignedInRequest, project_page
 from annotation.views.live import live
 
 ERRORS_SHOWN = 200
@@ -37,7 +37,7 @@ def import_(request: SignedInRequest, project: Project) -> HttpResponse:
     examples = [(KIND_LABELS[kind], EXAMPLES[kind]) for kind in importing.KINDS]
     lately = [(upload, KIND_LABELS[upload.kind]) for upload in project.uploads.select_related("user")[:LATELY]]
     context = {"project": project, "form": form, "examples": examples, "lately": lately}
-    return render(request, "annotation/import.html", context)
+    return render(request, "annotation/import.html", context, status=INVALID if form.is_bound else 200)
 
 
 @project_page("GET", roles=(Role.ADMIN,))

@@ -17,7 +17,7 @@ from annotation.accounts import INVITATION
 from annotation.forms import InvitationForm
 from annotation.models import Invitation, Project, Role, User
 from annotation.refusals import Refused
-from annotation.views.decorators import SignedInRequest, project_page
+from annotation.views.decorators import INVALID, SignedInRequest, project_page
 
 
 @never_cache
@@ -34,7 +34,7 @@ def invitations(request: SignedInRequest, project: Project) -> HttpResponse:
         link = request.build_absolute_uri(reverse("join", args=[secret]))
         form = InvitationForm(project)
     context = {"project": project, "form": form, "link": link, "invitations": project.invitations.all()}
-    return render(request, "annotation/invitations.html", context)
+    return render(request, "annotation/invitations.html", context, status=INVALID if form.is_bound else 200)
 
 
 @project_page("POST", roles=(Role.ADMIN,))

@@ -14,9 +14,7 @@ from annotation import erasing, membership, my_work, screening
 from annotation.forms import LimitsForm, MemberForm, RateForm, RoleForm
 from annotation.models import Membership, Project, Role, User
 from annotation.refusals import Refused
-from annotation.views.decorators import SignedInRequest, project_page
-
-INVALID = 422
+from annotation.views.decorators import INVALID, SignedInRequest, project_page
 
 
 @project_page("GET", "POST", roles=(Role.ADMIN,))
@@ -32,7 +30,7 @@ def members(request: SignedInRequest, project: Project) -> HttpResponse:
         "standings": screening.of_annotators(project),
         "left": erasing.people_who_left(project),
     }
-    return render(request, "annotation/members.html", context)
+    return render(request, "annotation/members.html", context, status=INVALID if form.is_bound else 200)
 
 
 @project_page("GET", "POST", roles=(Role.ADMIN,))

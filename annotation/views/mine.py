@@ -12,9 +12,8 @@ from annotation import appeals, my_work, screening, terms
 from annotation.forms import AppealAnswerForm, AppealForm
 from annotation.models import Appeal, Assignment, Project, Role
 from annotation.refusals import Refused
-from annotation.views.decorators import SignedInRequest, assignment_page, project_page
+from annotation.views.decorators import INVALID, SignedInRequest, assignment_page, project_page
 
-INVALID = 422
 A_PAGE = 25
 
 

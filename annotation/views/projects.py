@@ -11,9 +11,7 @@ from django.utils.translation import gettext as _
 from annotation import access, managing
 from annotation.forms import CopyForm, NewProjectForm
 from annotation.models import Project, Role
-from annotation.views.decorators import SignedInRequest, page, project_page
-
-INVALID = 422
+from annotation.views.decorators import INVALID, SignedInRequest, page, project_page
 
 
 @page("GET", "POST")

@@ -18,10 +18,9 @@ from annotation import reviewing
 from annotation.forms import ReviewFilterForm
 from annotation.models import Completion, Project, ReviewState, Role, User, WorkKind
 from annotation.refusals import Refused
-from annotation.views.decorators import SignedInRequest, project_page
+from annotation.views.decorators import INVALID, SignedInRequest, project_page
 
 PER_PAGE = 25
-INVALID = 422
 VERBS = {"accept": ReviewState.ACCEPTED, "reject": ReviewState.REJECTED, "reopen": ReviewState.PENDING}
 
 

@@ -13,10 +13,9 @@ from annotation import screening as verbs
 from annotation.forms import ScreeningForm
 from annotation.models import Item, Project, Purpose, Role
 from annotation.refusals import Refused
-from annotation.views.decorators import SignedInRequest, project_page
+from annotation.views.decorators import INVALID, SignedInRequest, project_page
 
 CANDIDATES_SHOWN = 20
-INVALID = 422
 
 
 @project_page("GET", "POST", roles=(Role.RESEARCHER,))

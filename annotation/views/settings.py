@@ -14,9 +14,7 @@ from annotation import access, managing
 from annotation.forms import SettingsForm, VersionForm
 from annotation.models import Guidelines, Project, Role, Terms
 from annotation.refusals import Refused
-from annotation.views.decorators import SignedInRequest, project_page
-
-INVALID = 422
+from annotation.views.decorators import INVALID, SignedInRequest, project_page
 
 
 @project_page("GET", "POST", roles=(Role.ADMIN,))

@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 from annotation import audit
 from annotation.forms import TokenForm
 from annotation.models import ApiToken
-from annotation.views.decorators import SignedInRequest, page
+from annotation.views.decorators import INVALID, SignedInRequest, page
 
 
 @page("GET", "POST")
@@ -25,7 +25,7 @@ def tokens(request: SignedInRequest) -> HttpResponse:
         audit.record(audit.Action.TOKEN_MADE, actor=request.user, token=token.pk)
         form = TokenForm()
     context = {"form": form, "secret": secret, "tokens": ApiToken.objects.filter(user=request.user)}
-    response = render(request, "account/tokens.html", context)
+    response = render(request, "account/tokens.html", context, status=INVALID if form.is_bound else 200)
     response["Cache-Control"] = "no-store"
     return response
 

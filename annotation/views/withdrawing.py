@@ -11,9 +11,7 @@ from annotation import editing, erasing, my_work, withdrawing
 from annotation.forms import EraseForm
 from annotation.models import Assignment, Project, Role, User
 from annotation.refusals import Refused
-from annotation.views.decorators import SignedInRequest, assignment_page, project_page
-
-INVALID = 422
+from annotation.views.decorators import INVALID, SignedInRequest, assignment_page, project_page
 
 
 @assignment_page("GET", "POST")

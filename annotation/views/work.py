@@ -18,10 +18,9 @@ from annotation.drafts import version_of
 from annotation.forms import FORMS, AssignmentForm, DemonstrationForm, ImproveForm, InstructionForm, RankingForm, limit
 from annotation.models import Assignment, AssignmentState, ItemKind, Project, Ranking, Role, SkipReason
 from annotation.progress import progress
-from annotation.views.decorators import SignedInRequest, assignment_page, project_page
+from annotation.views.decorators import INVALID, SignedInRequest, assignment_page, project_page
 from annotation.views.waiting import held_by, waiting
 
-INVALID = 422
 FOUND_NOTHING = "nothing"
 ENDED = (AssignmentState.SUBMITTED, AssignmentState.SKIPPED, AssignmentState.WITHDRAWN)
 

@@ -58,13 +58,29 @@ LINES = [
 
 
 @dataclass
+class Refused:
+    """A form that `who` sends, from the page at `address`, with content that is refused there."""
+
+    who: str
+    address: str
+    to: str
+    sent: dict[str, str]
+
+
+@dataclass
 class Everything:
     people: World
     project: Project
     addresses: dict[str, list[str]] = field(default_factory=dict)
+    refused: list[Refused] = field(default_factory=list)
 
     def add(self, name: str, *args: object, query: str = "") -> None:
         self.addresses.setdefault(name, []).append(reverse(name, args=args) + query)
+
+    def refuse(self, who: str, name: str, /, *args: object, seen_at: str = "", **sent: str) -> None:
+        """Have a form refused that goes to `name`, and is seen there or at the page named `seen_at`."""
+        to = reverse(name, args=args)
+        self.refused.append(Refused(who, reverse(seen_at, args=args) if seen_at else to, to, sent))
 
     def addresses_of(self, name: str, parameters: list[str]) -> list[str]:
         """Where to look at what bears a name of the address configuration; nowhere, if nobody has said so."""
@@ -85,6 +101,7 @@ def build_everything() -> Everything:
     add_account(shown)
     add_training(shown, scene)
     add_screening(shown)
+    add_refused(shown)
     return shown
 
 
@@ -155,6 +172,33 @@ def add_screening(shown: Everything) -> None:
     at = timezone.now()
     erasures = [{"at": at.isoformat(), "rows": 3, "sha256": "0" * 64}]
     Dataset.objects.update(withdrawn_rows=2, withdrawn_at=at, erasures=erasures)
+
+
+def add_refused(shown: Everything) -> None:
+    """Forms that were left empty, say too much, or what can't be."""
+    slug = shown.project.slug
+    empty = "settings settings-guidelines settings-terms project-copy screening invitations import"
+    for name in empty.split():
+        shown.refuse("ada", name, slug)
+    shown.refuse("ada", "projects", name="x" * 200, slug="Not a slug")
+    shown.refuse("ada", "members", slug, username="nobody-" * 20, role="annotator")
+    shown.refuse("ada", "member", slug, "alice", form="rate", amount="-1", per="hour", since="soon")
+    shown.refuse("ada", "member-erase", slug, shown.people.alice.pk, username="bob")
+    shown.refuse("rita", "review", slug, verb="reject", everything="yes", reason="")
+    shown.refuse("alice", "tokens", name="", days="0")
+    held = Assignment.objects.filter(annotator=shown.people.alice)
+    for piece in held.filter(state="leased"):
+        shown.refuse("alice", "assignment-submit", piece.pk, seen_at="assignment", note="x" * 5_000, acceptable="1")
+    done = held.filter(state="submitted", appeal=None).order_by("pk")
+    answered, ranked = (done.filter(item__kind=kind) for kind in (ItemKind.DEMONSTRATION, ItemKind.RANKING))
+    for piece in (*answered.exclude(demonstration__review=ReviewState.REJECTED), ranked.first()):
+        assert piece is not None
+        shown.refuse("alice", "assignment-edit", piece.pk, text="")
+    rejected = answered.get(demonstration__review=ReviewState.REJECTED)
+    shown.refuse("alice", "assignment-appeal", rejected.pk, text="")
+    improvable = ranked.first()
+    assert improvable is not None
+    shown.refuse("alice", "assignment-improve", improvable.pk, output="A", text="")
 
 
 def asked(shown: Everything, text: str) -> Assignment:

@@ -1,5 +1,6 @@
-"""Every page that the address configuration names, as each role sees it: no fault that axe finds, in both themes and
-languages; nothing wider than a phone; nothing logged as an error; no English left where Chinese was asked for.
+"""Every page that the address configuration names, as each role sees it, and what comes in the place of a form that was
+refused: no fault that axe finds, in both themes and languages; nothing wider than a phone; nothing logged as an error;
+no English left where Chinese was asked for.
 """
 
 from __future__ import annotations
@@ -16,8 +17,9 @@ from django.utils.translation import gettext
 from playwright.sync_api import Browser, ConsoleMessage, Page
 from pytest_django.live_server_helper import LiveServer
 
+from annotation.views.decorators import INVALID
 from tests.browser.conftest import wait_until_served
-from tests.browser.everything import Everything, build_everything
+from tests.browser.everything import Everything, Refused, build_everything
 
 NOT_OURS = ("admin/", "api/")  # Django's own pages, and those of the API's documentation
 NO_PAGE = {  # what one gets under these names is no page, whoever asks
@@ -40,6 +42,19 @@ OPEN_ALL = """() => {
   for (const each of document.querySelectorAll("main details:not(.menu)")) each.open = true;
   for (const each of document.querySelectorAll("main *"))
     if (getComputedStyle(each).position === "sticky") each.style.position = "relative";
+}"""
+# Sends a form as a browser does that checks nothing itself.
+SEND = """([to, sent]) => {
+  const form = document.createElement("form");
+  Object.assign(form, { method: "post", action: to, hidden: true });
+  const token = document.querySelector("[name=csrfmiddlewaretoken]").value;
+  for (const [name, value] of Object.entries({ ...sent, csrfmiddlewaretoken: token })) {
+    const input = document.createElement("input");
+    Object.assign(input, { type: "hidden", name, value });
+    form.append(input);
+  }
+  document.body.append(form);
+  form.submit();
 }"""
 OVERFLOW = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 # What the page itself says, to eye and ear. What people, models and the researcher's files say is marked as such.
@@ -118,6 +133,22 @@ class Visit:
             self.fault(f"logged: {message.text}")
 
     def look(self, who: str, session: Client, address: str) -> None:
+        self.open(who, session, address)
+        self.check()
+
+    def send(self, refused: Refused, session: Client) -> None:
+        """Look at what comes back in the place of a form that was refused."""
+        self.open(refused.who, session, refused.address)
+        self.at = f"{refused.who} refused at {refused.to} ({self.language})"
+        with self.page.expect_navigation() as coming:
+            self.page.evaluate(SEND, [refused.to, refused.sent])
+        if coming.value is None or coming.value.status != INVALID:
+            self.fault(f"came back with {coming.value and coming.value.status}, not with {INVALID}")
+        if not self.page.query_selector("[aria-invalid=true], [role=alert], .field__error, .errorlist"):
+            self.fault("does not say what was refused")
+        self.check()
+
+    def open(self, who: str, session: Client, address: str) -> None:
         self.at = f"{who} at {address} ({self.language})"
         cookies = {name: morsel.value for name, morsel in session.cookies.items()} | {"django_language": self.language}
         self.page.context.clear_cookies()
@@ -125,6 +156,8 @@ class Visit:
         self.page.set_viewport_size(DESK)
         self.page.emulate_media(color_scheme="light")
         self.page.goto(address)
+
+    def check(self) -> None:
         self.page.evaluate(OPEN_ALL)
         self.page.evaluate(AXE_SCRIPT)
         self.ask_axe("light", ALL_RULES)
@@ -160,6 +193,24 @@ def look_at_pages(browser: Browser, live_server: LiveServer, language: str, *, b
         visit.look(who, sessions[who], address)
     for who, address in REFUSED:
         visit.look(who, sessions[who], address)
+    context.close()
+    wait_until_served()
+    if visit.faults:
+        pytest.fail("\n".join(visit.faults), pytrace=False)
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("language", ["en", "zh-hans"])
+def test_a_page_whose_form_was_refused_says_so_and_is_without_fault(
+    transactional_db: None, browser: Browser, live_server: LiveServer, language: str
+) -> None:
+    with translation.override(language):
+        shown = build_everything()
+    sessions = signed_in(shown)
+    context = browser.new_context(base_url=live_server.url, reduced_motion="reduce")
+    visit = Visit(context.new_page(), live_server.url, language=language)
+    for refused in shown.refused:
+        visit.send(refused, sessions[refused.who])
     context.close()
     wait_until_served()
     if visit.faults:
