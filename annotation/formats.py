@@ -17,9 +17,11 @@ from django.utils.translation import gettext as _
 
 from annotation.adding import batched
 from annotation.import_columns import STRUCTURED
+from annotation.parquet_pages import NotAPage, Pages, pages_of
 
 if TYPE_CHECKING:
     import pyarrow
+    import pyarrow.parquet
 
 Row = dict[str, Any]
 
@@ -29,7 +31,9 @@ FORMATS = {
     "parquet": "application/vnd.apache.parquet",
 }
 BATCH = 1_000
-LONGEST_LINE = 8 * 1024 * 1024
+MEGABYTE = 1024 * 1024
+LONGEST_LINE = 8 * MEGABYTE
+MOST_UNPACKED = 64 * MEGABYTE
 CHUNK = 64 * 1024
 BOM = "\ufeff"  # tells a spreadsheet that the file is UTF-8
 RUNS_IN_A_SPREADSHEET = re.compile(r"'*(?:\s*[=+\-@＝＋－＠]|[\t\r\n])")  # full-width forms run too
@@ -223,12 +227,39 @@ def _read_parquet(file: IO[bytes]) -> Iterator[tuple[int, Row | UnreadableRow]]:
     try:
         # Page by page: by default a whole group of rows would be in memory, and some files have but one.
         opened = pyarrow.parquet.ParquetFile(file, pre_buffer=False, buffer_size=CHUNK)
-        for batch in opened.iter_batches(batch_size=BATCH // 2, use_threads=False):
+        unpacked = _unpacked(file, opened.metadata)
+        if unpacked.largest > MOST_UNPACKED:
+            found = _(
+                "This Parquet file has pages of %(found)d MB, which would have to be held in memory; at most %(most)d "
+                "MB are. Write it with smaller pages (data_page_size in pyarrow), or bring it as JSON lines."
+            )
+            values = {"found": unpacked.largest / MEGABYTE, "most": MOST_UNPACKED / MEGABYTE}
+            yield 0, UnreadableRow(found % values)
+            return
+        batch_size = max(1, min(BATCH // 2, MOST_UNPACKED // max(1, unpacked.dictionary)))
+        for batch in opened.iter_batches(batch_size=batch_size, use_threads=False):
             for row in batch.to_pylist(maps_as_pydicts="lossy"):
                 number += 1
                 yield number, _without_nulls(row)
-    except (pyarrow.ArrowException, OSError) as error:
+    except (pyarrow.ArrowException, OSError, NotAPage) as error:
         yield number + 1, UnreadableRow(_("This is not a Parquet file that can be read: %(error)s.") % {"error": error})
+
+
+def _unpacked(file: IO[bytes], metadata: pyarrow.parquet.FileMetaData) -> Pages:
+    """What the columns of one group of rows need together, in the largest group.
+
+    Values that are written as the beginning of the one before may be repeated as those of a dictionary are.
+    """
+    groups = [Pages(0, 0)]
+    for group in map(metadata.row_group, range(metadata.num_row_groups)):
+        columns = []
+        for column in map(group.column, range(metadata.num_columns)):
+            start = min(column.data_page_offset, column.dictionary_page_offset or column.data_page_offset)
+            pages = pages_of(file, start, column.total_compressed_size)
+            repeats = pages.largest if "DELTA_BYTE_ARRAY" in column.encodings else pages.dictionary
+            columns.append(Pages(pages.largest, repeats))
+        groups.append(Pages(sum(each.largest for each in columns), sum(each.dictionary for each in columns)))
+    return Pages(max(each.largest for each in groups), max(each.dictionary for each in groups))
 
 
 def _without_nulls(value: Any) -> Any:

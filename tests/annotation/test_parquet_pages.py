@@ -1,0 +1,78 @@
+"""Parquet files come in whatever their pages are like, unless one would have to be held that is too large."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import pyarrow
+import pyarrow.parquet
+import pytest
+
+from annotation import formats
+from annotation.formats import UnreadableRow
+from annotation.parquet_pages import NotAPage, pages_of
+
+TEXTS = [f"{number} " * 50 for number in range(3_000)]
+
+
+def written(texts: list[str] = TEXTS, **options: Any) -> io.BytesIO:
+    file = io.BytesIO()
+    pyarrow.parquet.write_table(pyarrow.table({"prompt": texts}), file, **options)
+    return file
+
+
+def unpacked(file: io.BytesIO) -> formats.Pages:
+    return formats._unpacked(file, pyarrow.parquet.ParquetFile(file).metadata)
+
+
+@pytest.mark.parametrize("compression", ["none", "snappy", "zstd", "gzip"])
+@pytest.mark.parametrize("version", ["1.0", "2.0"])
+@pytest.mark.parametrize("dictionary", [True, False])
+@pytest.mark.parametrize("page", [4_096, 65_536])
+def test_files_of_every_make_are_read(compression: str, version: str, page: int, *, dictionary: bool) -> None:
+    file = written(
+        compression=compression, data_page_version=version, data_page_size=page, use_dictionary=dictionary,
+        row_group_size=1_000, write_page_checksum=dictionary, write_batch_size=8,
+    )  # fmt: skip
+    assert [row for _number, row in formats.read(file, "x.parquet")] == [{"prompt": text} for text in TEXTS]
+    found = unpacked(file)
+    assert found.dictionary > 0 if dictionary else 0 < found.largest <= 2 * page
+
+
+def test_the_largest_page_is_as_large_as_its_texts() -> None:
+    file = written(use_dictionary=False, data_page_size=1 << 30, row_group_size=1 << 20, max_rows_per_page=1 << 20)
+    whole = sum(len(text) + 4 for text in TEXTS)
+    assert whole <= unpacked(file).largest <= whole + 2_000
+
+
+def test_a_page_too_large_to_hold_is_refused_with_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(formats, "MOST_UNPACKED", 1 << 18)
+    huge = written(use_dictionary=False, data_page_size=1 << 30, max_rows_per_page=1 << 20)
+    [(_line, refused)] = formats.read(huge, "x.parquet")
+    assert isinstance(refused, UnreadableRow)
+    assert "data_page_size" in str(refused)
+    fine = written(use_dictionary=False, data_page_size=1 << 12)
+    assert len(list(formats.read(fine, "x.parquet"))) == len(TEXTS)
+
+
+def test_what_many_rows_repeat_is_unpacked_for_few_of_them_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    iter_batches = pyarrow.parquet.ParquetFile.iter_batches
+
+    def spied(opened: Any, *, batch_size: int, use_threads: bool) -> Any:
+        asked.append(batch_size)
+        return iter_batches(opened, batch_size=batch_size, use_threads=use_threads)
+
+    monkeypatch.setattr(pyarrow.parquet.ParquetFile, "iter_batches", spied)
+    long = "x" * (1 << 20)
+    assert sum(1 for _row in formats.read(written([long] * 300), "x.parquet")) == 300
+    assert sum(1 for _row in formats.read(written(), "x.parquet")) == len(TEXTS)
+    assert asked[0] <= formats.MOST_UNPACKED // len(long)
+    assert asked[1] > asked[0]
+
+
+@pytest.mark.parametrize("content", [b"", b"\x15", b"\xff" * 40, b"\x00", b"\x15\x00\x00", b"\x1c" * 100])
+def test_what_is_no_page_is_said_to_be_none(content: bytes) -> None:
+    with pytest.raises(NotAPage):
+        pages_of(io.BytesIO(content), 0, max(1, len(content)))
