@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import html
+import itertools
 import json
+import re
 import uuid
 from collections import Counter
 
+import pytest
 from django.db import connection
 from django.test import Client
 
 from annotation.adding import RankingSet, add_ranking_items
-from annotation.assignment import skip
-from annotation.models import Assignment, Completion, SkipReason
-from tests.world import World, make_ranking_item, make_token, rank, taken
+from annotation.models import Assignment, Completion
+from tests.annotation.pages.conftest import SignIn, sign_in
+from tests.world import World, make_generator, make_ranking_item, make_token, rank, taken
+
+__all__ = ["sign_in"]
 
 NAMES = ("policy-of-round-1", "policy-of-round-2")
-ASSIGNMENTS = 240
 CHI_SQUARE_999 = {3: 16.27, 23: 49.73}  # 99.9% quantiles, by degrees of freedom
 
 
@@ -59,21 +64,65 @@ def test_a_completion_has_a_letter_and_a_text_and_nothing_else(world: World) -> 
     assert {frozenset(completion) for completion in answer["completions"]} == {frozenset({"id", "text"})}
 
 
-def test_every_order_is_shown_equally_often(world: World) -> None:
+CHANGES = re.compile(r'nonce-[\w+/=-]+|nonce="[^"]*"|(?<=")[\w-]{64}(?=")|(?<=value=")[\da-f-]{36}(?=")')
+
+
+def all_that_is_served(client: Client, api: Client, piece: Assignment) -> list[str]:
+    """The page with its headers and the names of all that it loads, and the JSON; without what is new each time."""
+    answers = [client.get(f"/assignments/{piece.pk}/"), api.get(f"/api/v1/assignments/{piece.pk}/")]
+    assert [answer.status_code for answer in answers] == [200, 200]
+    headers = [f"{name}: {value}" for answer in answers for name, value in answer.headers.items()]
+    return [CHANGES.sub("", part) for part in (*headers, *(answer.content.decode() for answer in answers))]
+
+
+def test_what_is_served_is_the_same_whoever_wrote_which_output(world: World, sign_in: SignIn) -> None:
+    """For every way in which two models may have written four outputs."""
+    with connection.cursor() as cursor:
+        cursor.execute("select setval('annotation_completion_id_seq', 987650000)")
+    make_ranking_item(world.project)
+    piece = taken(world.project, world.alice)
+    models = [make_generator(world.project, name) for name in NAMES]
+    client, api = sign_in(world.alice), Client(headers={"Authorization": f"Bearer {make_token(world.alice)}"})
+    client.get(f"/assignments/{piece.pk}/")
+    seen = []
+    for wrote in itertools.product(models, repeat=4):
+        for completion, model in zip(piece.shown, wrote, strict=True):
+            Completion.objects.filter(pk=completion).update(generator=model, sampling={"of": model.name})
+        seen.append(all_that_is_served(client, api, piece))
+    different = [pair for each in seen for pair in zip(each, seen[0], strict=True) if pair[0] != pair[1]]
+    assert different == []
+    assert "98765" not in "".join(seen[0])
+
+
+def test_letters_and_elements_follow_the_order_shown_and_nothing_else(world: World, sign_in: SignIn) -> None:
+    make_ranking_item(world.project)
+    piece = taken(world.project, world.alice)
+    page = sign_in(world.alice).get(f"/assignments/{piece.pk}/").content.decode()
+    texts = dict(Completion.objects.filter(pk__in=piece.shown).values_list("pk", "text"))
+    parts = re.split(r'id="output-([a-d])"', page)[1:]
+    assert parts[::2] == list("abcd")
+    for letter, part, shown in zip(parts[::2], parts[1::2], piece.shown, strict=True):
+        assert html.escape(texts[shown]) in part
+        assert set(re.findall(r'name="(?:rank|rating|flag)_([a-i])', part)) == {letter}
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("assignments", [240, pytest.param(2_000, marks=pytest.mark.long)])
+def test_every_order_is_shown_equally_often(world: World, assignments: int) -> None:
     """Chi-square over the 24 orders of four, and over the places of the first."""
     item = make_ranking_item(world.project)
     chosen = item.completions
-    add_ranking_items(world.project, [RankingSet(item.asked, chosen)] * (ASSIGNMENTS - 1))
+    add_ranking_items(world.project, [RankingSet(item.asked, chosen)] * (assignments - 1))
     orders: Counter[tuple[int, ...]] = Counter()
     places: Counter[int] = Counter()
-    for _number in range(ASSIGNMENTS):
-        assignment = taken(world.project, world.alice)
-        order = tuple(chosen.index(shown) for shown in assignment.shown)
+    for _number in range(assignments):
+        piece = taken(world.project, world.alice)
+        order = tuple(chosen.index(shown) for shown in piece.shown)
         orders[order] += 1
         places[order.index(0)] += 1
-        skip(assignment, reason=SkipReason.OTHER)
+        rank(piece)
     for counts, cells in ((orders, 24), (places, 4)):
-        expected = ASSIGNMENTS / cells
+        expected = assignments / cells
         seen = [*counts.values(), *[0] * (cells - len(counts))]
         assert sum((count - expected) ** 2 for count in seen) / expected < CHI_SQUARE_999[cells - 1]
 

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.db import transaction
 
 from annotation import assignment as leases
 from annotation import reviewing
 from annotation.bradley_terry import Duels, fit
 from annotation.exporting import comparison_rows, ranking_rows
-from annotation.models import Demonstration, Item, ItemKind, Ranking, ReviewState, WorkKind
+from annotation.importing import import_rows
+from annotation.messages import nudge
+from annotation.models import Completion, Demonstration, Item, ItemKind, Ranking, ReviewState, WorkKind
 from tests.world import World, answer, make_prompt, make_ranking_item, rank, taken
 
 
@@ -102,3 +108,36 @@ def test_each_output_of_a_set_is_looked_at_wherever_it_stands(world: World, plac
     assert len(item.completions) == 3
     rank(taken(world.project, world.alice))
     assert "Claude" not in json.dumps([row["completions"] for row in ranking_rows(world.project)])
+
+
+def test_outputs_that_come_later_make_a_set_of_their_own_and_none_is_dropped(world: World) -> None:
+    line = {"prompt": "Which?", "language": "en"}
+    for texts in (("one", "two"), ("three", "four")):
+        row = json.dumps(line | {"completions": [{"text": text, "model": text} for text in texts]})
+        file = SimpleUploadedFile("rows.jsonl", row.encode())
+        assert import_rows(world.project, "completions", file, user=world.ada).rows == 1
+        rank(taken(world.project, world.alice, ItemKind.RANKING))
+    sets = [item.completions for item in Item.objects.filter(kind=ItemKind.RANKING).order_by("pk")]
+    assert [len(each) for each in sets] == [2, 2]
+    assert {pk for each in sets for pk in each} == set(Completion.objects.values_list("pk", flat=True))
+    assert Ranking.objects.count() == 2
+
+
+@transaction.atomic
+def nudge_and_fail() -> None:
+    nudge("report", 1)
+    raise KeyError
+
+
+def test_workers_are_told_after_the_commit_and_of_nothing_that_was_rolled_back(
+    world: World, monkeypatch: pytest.MonkeyPatch, django_capture_on_commit_callbacks: Callable[..., Any]
+) -> None:
+    sent: list[str] = []
+    monkeypatch.setattr("annotation.messages._send", lambda task, row_id: sent.append(task))
+    with django_capture_on_commit_callbacks(execute=True):
+        nudge("import", 1)
+        assert sent == []
+    assert sent == ["import"]
+    with django_capture_on_commit_callbacks(execute=True), pytest.raises(KeyError):
+        nudge_and_fail()
+    assert sent == ["import"]
