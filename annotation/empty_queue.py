@@ -29,6 +29,10 @@ def why(project: Project, annotator: User) -> str:
         readable = readable.filter(harmful=False)
         if not readable.exists():
             return _("The pieces that are left may be harmful to read. They go only to those who agreed to see such.")
+    if use_cases := _use_cases(project, annotator):
+        readable = readable.filter(prompt__use_case__in=use_cases)
+        if not readable.exists():
+            return _("The pieces that are left are of use cases you are not down for.")
     done = Assignment.objects.filter(annotator=annotator, item=OuterRef("pk"))
     if not readable.exclude(author=annotator).exists():
         return _("The pieces that are left come from your own instructions; others do those.")
@@ -53,6 +57,11 @@ def _no_open_pieces(project: Project) -> str:
 def _languages(project: Project, annotator: User) -> list[str]:
     memberships = Membership.objects.filter(project=project, user=annotator, role=Role.ANNOTATOR)
     return memberships.values_list("languages", flat=True).first() or project.languages
+
+
+def _use_cases(project: Project, annotator: User) -> list[str]:
+    memberships = Membership.objects.filter(project=project, user=annotator, role=Role.ANNOTATOR)
+    return memberships.values_list("use_cases", flat=True).first() or []
 
 
 def _agreed(project: Project, annotator: User) -> bool:

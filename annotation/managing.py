@@ -42,7 +42,7 @@ def create(*, by: User, slug: str, **settings: Any) -> Project:
 def copy(project: Project, *, by: User, name: str, slug: str, with_members: bool = False) -> Project:
     """A new project with the settings of this one and the guidelines and terms in force; no data, and no screening.
 
-    Copied members keep their roles, languages and caps. What they agreed to, they are asked anew.
+    Copied members keep their roles, languages, use cases and caps. What they agreed to, they are asked anew.
     """
     settings = {field: getattr(project, field) for field in SETTINGS} | {"name": name}
     made = _saved(Project(slug=slug, **settings))
@@ -50,7 +50,14 @@ def copy(project: Project, *, by: User, name: str, slug: str, with_members: bool
         if text is not None:
             type(text).objects.create(project=made, version=1, text=text.text, created_by=by)
     members = [
-        Membership(project=made, user_id=old.user_id, role=old.role, languages=old.languages, daily_cap=old.daily_cap)
+        Membership(
+            project=made,
+            user_id=old.user_id,
+            role=old.role,
+            languages=old.languages,
+            use_cases=old.use_cases,
+            daily_cap=old.daily_cap,
+        )
         for old in (project.memberships.all() if with_members else ())
     ]
     copier = Membership(project=made, user=by, role=Role.ADMIN)

@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 
 from annotation import audit
 from annotation.audit import Action
-from annotation.models import Invitation, Membership, PayRate, Project, Role, User
+from annotation.models import Invitation, Membership, PayRate, Project, Role, UseCase, User
 from annotation.refusals import Refused
 
 LONGEST_INVITATION = timedelta(days=90)
@@ -41,13 +41,20 @@ def remove(member: Membership, *, by: User) -> None:
 
 
 @transaction.atomic
-def limit(member: Membership, *, by: User, languages: Sequence[str], daily_cap: int | None) -> None:
-    """Which of the project's languages an annotator works in (none: all) and how many pieces a day, at most."""
+def limit(
+    member: Membership, *, by: User, languages: Sequence[str], daily_cap: int | None, use_cases: Sequence[str] = ()
+) -> None:
+    """What an annotator is given: in which languages and of which use cases (none: all), how many pieces a day."""
     current = Membership.objects.select_for_update().get(pk=member.pk)
     _check_languages(member.project, languages)
+    if unknown := sorted(set(use_cases) - set(UseCase.values)):
+        raise Refused(
+            _("There is no use case %(found)s; the use cases are %(known)s.")
+            % {"found": unknown[0], "known": ", ".join(UseCase.values)}
+        )
     if daily_cap is not None and daily_cap < 1:
         raise Refused(_("A daily cap is 1 piece or more. To hand out none, take the role away."))
-    wanted = {"languages": list(languages), "daily_cap": daily_cap}
+    wanted = {"languages": list(languages), "use_cases": sorted(use_cases), "daily_cap": daily_cap}
     changes = {name: [getattr(current, name), new] for name, new in wanted.items() if getattr(current, name) != new}
     if changes:
         Membership.objects.filter(pk=member.pk).update(**wanted)

@@ -7,6 +7,14 @@ from annotation import daily_cap
 # Slots of an item whose instruction is rejected stay closed: nobody is asked about it any more.
 IS_WANTED = "not exists (select from annotation_prompt where id = item.prompt_id and review = 'rejected')"
 
+# Whether a piece is of a use case that the annotator is down for; who is down for none gets all.
+ON_TOPIC = """(
+    not exists (select from annotation_membership where project_id = %(project)s and user_id = %(annotator)s
+        and role = 'annotator' and use_cases <> '{}')
+    or (select use_case from annotation_prompt where id = item.prompt_id) = any((
+        select use_cases from annotation_membership where project_id = %(project)s and user_id = %(annotator)s
+            and role = 'annotator')::text[]))"""
+
 # One statement. `held` gives back what the person has in work, but for the piece they are at (`after`). Else comes what
 # is outside the slots (`aside`): the few sets that a researcher has answered for the purposes asked for. Else `fronts`
 # looks at the first open piece of each kind and language, the possibly harmful apart and only for those who agreed, and
@@ -37,7 +45,7 @@ with held as (
             and answer.item_id = item.id and answer.state = 'submitted')
         and (select mine.id from annotation_assignment mine where mine.annotator_id = %(annotator)s
             and mine.item_id = item.id and mine.repeat = 0 and mine.state <> 'expired') is null
-        and not {cap reached}
+        and (item.purpose = 'qualification' or {on topic}) and not {cap reached}
     order by item.purpose desc, item.id limit 1
 ), fronts as (
     select wanted.kind, spoken.language, may.harmful
@@ -66,6 +74,7 @@ with held as (
             and (select mine.id from annotation_assignment mine
                 where mine.annotator_id = %(annotator)s and mine.item_id = item.id
                     and mine.repeat = 0 and mine.state <> 'expired') is null
+            and {on topic}
         order by item.priority desc, item.id limit 1
         for update skip locked) piece
     where not exists (select from aside)
@@ -93,7 +102,7 @@ with held as (
     returning *
 )
 select id from held union all select id from resumed union all select id from leased
-""".replace("{cap reached}", daily_cap.REACHED)
+""".replace("{cap reached}", daily_cap.REACHED).replace("{on topic}", ON_TOPIC)
 
 # The same, but waiting for pieces that others are locking: they may leave slots of them free.
 TAKE_PATIENTLY = TAKE.replace("for update skip locked", "for update")

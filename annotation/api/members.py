@@ -20,7 +20,7 @@ from annotation import access, erasing, membership, my_work
 from annotation.api.base import Endpoint, checked
 from annotation.api.data import AnyMediaType
 from annotation.api.serializers import WithdrawnSerializer
-from annotation.models import Invitation, Membership, PaidPer, PayRate, Project, Role, User
+from annotation.models import Invitation, Membership, PaidPer, PayRate, Project, Role, UseCase, User
 from annotation.refusals import Refused
 
 
@@ -29,7 +29,7 @@ class MemberSerializer(serializers.ModelSerializer[Membership]):
 
     class Meta:
         model = Membership
-        fields = ("id", "username", "role", "languages", "daily_cap", "created_at")
+        fields = ("id", "username", "role", "languages", "use_cases", "daily_cap", "created_at")
         read_only_fields = fields
 
 
@@ -40,6 +40,9 @@ class NewMemberSerializer(serializers.Serializer[Any]):
 
 class LimitsSerializer(serializers.Serializer[Any]):
     languages = serializers.ListField(child=serializers.CharField(), help_text="None: all of the project's.")
+    use_cases = serializers.ListField(
+        child=serializers.ChoiceField(choices=UseCase.choices), default=list, help_text="None: all."
+    )
     daily_cap = serializers.IntegerField(min_value=1, allow_null=True, help_text="Pieces a day at most.")
 
 
@@ -110,7 +113,7 @@ class MemberList(Endpoint, generics.ListAPIView[Membership]):
 class MemberDetail(Endpoint):
     @extend_schema(request=LimitsSerializer, responses=MemberSerializer)
     def put(self, request: Request, slug: str, pk: int) -> Response:
-        """Set an annotator's languages and daily cap."""
+        """Set an annotator's languages, use cases and daily cap."""
         member = self.member(slug, pk)
         membership.limit(member, by=self.user, **checked(LimitsSerializer, request))
         return Response(MemberSerializer(self.member(slug, pk)).data)

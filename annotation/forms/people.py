@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy
 
 from annotation.forms.base import PageForm, capitalised, several
 from annotation.membership import LONGEST_INVITATION, MOST_INVITED
-from annotation.models import Membership, PaidPer, Project, Role, User
+from annotation.models import Membership, PaidPer, Project, Role, UseCase, User
 from annotation.templatetags.plumbline import language_name
 
 
@@ -64,7 +64,7 @@ class RoleForm(PageForm):
 
 
 class LimitsForm(PageForm):
-    """What an annotator is given: in which languages, and how much of it."""
+    """What an annotator is given: in which languages, of which use cases, and how much of it."""
 
     daily_cap = forms.IntegerField(
         label=gettext_lazy("Pieces a day at most"),
@@ -75,8 +75,10 @@ class LimitsForm(PageForm):
     )
 
     def __init__(self, member: Membership, data: Any = None) -> None:
-        super().__init__(data, initial={"languages": member.languages, "daily_cap": member.daily_cap})
+        given = ("languages", "use_cases", "daily_cap")
+        super().__init__(data, initial={name: getattr(member, name) for name in given})
         self.fields["languages"] = languages_of(member.project)
+        self.fields["use_cases"] = several(gettext_lazy("Use cases (none marked: all)"), capitalised(UseCase))
 
 
 class RateForm(PageForm):

@@ -257,6 +257,13 @@ class Membership(models.Model):
         blank=True,
         help_text=_("Empty: every language of the project."),
     )
+    use_cases = ArrayField(
+        models.CharField(max_length=14),
+        verbose_name=_("use cases"),
+        default=list,
+        blank=True,
+        help_text=_("Of the instructions that an annotator answers and ranks. Empty: every use case."),
+    )
     sees_harmful = models.BooleanField(
         _("sees possibly harmful content"),
         default=False,

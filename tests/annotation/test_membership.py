@@ -11,21 +11,24 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from annotation import empty_queue, membership, my_work
+from annotation import empty_queue, managing, membership, my_work, screening
 from annotation.assignment import skip, take
 from annotation.collection import Refused
 from annotation.models import (
     Assignment,
     AuditEntry,
     Invitation,
+    Item,
     ItemKind,
     Membership,
     PaidPer,
     Project,
+    Purpose,
     Role,
     SkipReason,
     User,
 )
+from tests.annotation.test_api import Api
 from tests.world import World, make_person, make_prompt, make_ranking_item, rank, taken
 
 
@@ -77,6 +80,47 @@ class TestAnInvitation:
     def test_that_makes_no_sense_is_refused(self, world: World, options: dict[str, Any]) -> None:
         with pytest.raises(Refused):
             invite(world, **options)
+
+
+class TestUseCases:
+    @pytest.fixture
+    def alice(self, world: World) -> Membership:
+        """Down for chat and summaries; a more urgent piece is of another use case."""
+        for use_case, priority in (("open_qa", 9), ("chat", 0), ("summarization", 0)):
+            prompt = make_prompt(world.project, f"{use_case}?", use_case=use_case)
+            make_ranking_item(world.project, prompt=prompt, priority=priority)
+        member = world.project.memberships.get(user=world.alice)
+        membership.limit(member, by=world.ada, languages=[], daily_cap=None, use_cases=["summarization", "chat"])
+        return member
+
+    def test_decide_what_an_annotator_is_given(self, world: World, alice: Membership) -> None:
+        given = []
+        while (piece := take(world.project, world.alice)) is not None:
+            given.append(piece.item.asked.use_case)
+            rank(piece)
+        assert given == ["chat", "summarization"]
+        assert "use cases you are not down for" in empty_queue.why(world.project, world.alice)
+        assert taken(world.project, world.bob).item.asked.use_case == "open_qa"
+
+    def test_are_those_that_there_are(self, world: World, alice: Membership) -> None:
+        with pytest.raises(Refused, match="no use case rivers"):
+            membership.limit(alice, by=world.ada, languages=[], daily_cap=None, use_cases=["rivers"])
+
+    def test_leave_out_no_qualification_set(self, world: World, alice: Membership) -> None:
+        item = Item.objects.get(prompt__use_case="open_qa")
+        managing.change(world.project, by=world.ada, settings={"qualification_pieces": 1})
+        screening.choose(world.project, [item.pk], purpose=Purpose.QUALIFICATION, by=world.ada)
+        rank(screening.answer(Item.objects.get(pk=item.pk), world.ada))
+        assert taken(Project.objects.get(pk=world.project.pk), world.alice).item_id == item.pk
+
+    def test_are_set_by_scripts_and_copied_with_the_members(self, world: World, alice: Membership) -> None:
+        path = f"projects/capitals/members/{alice.pk}/"
+        sent = {"languages": [], "use_cases": ["chat"], "daily_cap": None}
+        assert Api(world.ada).client.put(f"/api/v1/{path}", sent, content_type="application/json").json()[
+            "use_cases"
+        ] == ["chat"]
+        made = managing.copy(world.project, by=world.ada, name="Copy", slug="copy", with_members=True)
+        assert made.memberships.get(user=world.alice).use_cases == ["chat"]
 
 
 class TestADailyCap:
