@@ -201,6 +201,7 @@ SPECTACULAR_SETTINGS = {
         "ReviewState": "annotation.models.ReviewState",
         "PromptKind": "annotation.models.PromptKind",
         "AssignmentState": "annotation.models.AssignmentState",
+        "UseCase": "annotation.models.UseCase",
         "RunState": "training.models.RunState",
         "RoundState": "training.models.RoundState",
         "Stage": "training.models.runs.Stage",
