@@ -9,9 +9,12 @@ from django.utils.translation import gettext_lazy as _
 
 from annotation.models import AuditEntry, Project, User
 
+# What other applications record, which say so as they start: each action's label and the sentence of its details.
+OTHERS: dict[str, tuple[Any, Any]] = {}
+
 
 class Action(models.TextChoices):
-    """The actions of the collecting side. Others may record names of their own."""
+    """The actions of the collecting side."""
 
     REVIEWED = "reviewed", _("reviewed work")
     REVIEW_UNDONE = "review_undone", _("took a review back")

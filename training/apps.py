@@ -13,3 +13,4 @@ class TrainingConfig(AppConfig):
     def ready(self) -> None:
         import_module("training.checks")
         import_module("training.withdrawals")
+        import_module("training.auditing").tell()

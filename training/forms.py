@@ -10,7 +10,7 @@ from typing import Any
 from django import forms
 from django.utils.translation import gettext, gettext_lazy
 
-from annotation.models import Project
+from annotation.models import Project, User
 from training import generation, registry, rounds
 from training.algorithms.hyperparameters import STAGES
 from training.hyperparameters import AUTO, InputError, settle
@@ -212,10 +212,10 @@ class PolicyForm(forms.Form):
     def __init__(self, data: Any = None) -> None:
         super().__init__(data, label_suffix="")
 
-    def save(self, project: Project) -> Policy | None:
+    def save(self, project: Project, *, user: User) -> Policy | None:
         """The policy, or None where the registry refused it; the form then says why."""
         try:
-            return registry.import_policy(project, **self.cleaned_data)
+            return registry.import_policy(project, user=user, **self.cleaned_data)
         except registry.ModelError as error:
             self.add_error("source", str(error))
             return None

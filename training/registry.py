@@ -13,9 +13,12 @@ from typing import Any
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
+from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from annotation.models import Generator, GeneratorKind, Project
+from annotation.audit import record
+from annotation.models import Generator, GeneratorKind, Project, User
+from training.auditing import Action
 from training.lineage import write_lineage
 from training.models import Family, Policy, RewardModel, TrainingRun
 
@@ -29,19 +32,38 @@ class ModelError(Exception):
     """A folder or name that is no usable model; says what was found, what was expected and what to do."""
 
 
-def import_policy(project: Project, *, source: str, name: str, texts: str = "") -> Policy:
+def import_policy(project: Project, *, source: str, name: str, texts: str = "", user: User | None = None) -> Policy:
     """Enter a model that was made elsewhere: a folder on this machine, or a hub name, which its first run resolves."""
     folder = (Path(settings.DATA) / source).resolve()
     if folder.is_dir():
         _refuse_others_data(folder)
         family = check_folder(folder)
-        return register_policy(project, name=name, folder=folder, family=family, source=source, texts=texts)
+        policy = register_policy(project, name=name, folder=folder, family=family, source=source, texts=texts)
+        record(Action.POLICY_ADDED, actor=user, project=project, policy=policy.pk)
+        return policy
     if HUB_NAME.fullmatch(source) and not source.startswith((".", "/")):
-        return register_policy(project, name=name, folder=None, family=Family.CAUSAL, source=source, texts=texts)
+        policy = register_policy(project, name=name, folder=None, family=Family.CAUSAL, source=source, texts=texts)
+        record(Action.POLICY_ADDED, actor=user, project=project, policy=policy.pk)
+        return policy
     raise ModelError(
         _("{source} is neither a folder on this machine nor a hub name such as HuggingFaceTB/SmolLM2-135M. "
           "Give the folder that save_pretrained wrote, or the name on the hub.").format(source=source)
     )  # fmt: skip
+
+
+def put_back(policy: Policy, *, user: User | None) -> None:
+    """Make a policy that was published before the current one again: beside it the next round's outputs are shown."""
+    with transaction.atomic():
+        Project.objects.select_for_update().get(pk=policy.project_id)
+        policy.refresh_from_db()
+        current = Policy.objects.current(policy.project)
+        if policy.published_at is None or current is None:
+            raise ModelError(_("{name} was never published. Publish the round that made it.").format(name=policy.name))
+        if current == policy:
+            raise ModelError(_("{name} is the current policy already.").format(name=policy.name))
+        policy.published_at = timezone.now()
+        policy.save(update_fields=["published_at"])
+        record(Action.POLICY_PUT_BACK, actor=user, project=policy.project, policy=policy.pk, before=current.pk)
 
 
 def register_policy(

@@ -13,8 +13,10 @@ from django.db.models import Max
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from annotation.audit import record
 from annotation.models import Project, User
 from training import datasets, generation, runs
+from training.auditing import Action
 from training.hyperparameters import AUTO, PRESETS, InputError, checked
 from training.messages import SWEEP_SECONDS, nudge
 from training.models import Policy, RewardModel, Round, RoundStage, RoundState, RunState, Stage, TrainingRun
@@ -76,6 +78,7 @@ def start(project: Project, *, user: User | None, options: Mapping[str, Any] | N
             new = Round.objects.create(
                 project=project, number=number, base=base, options=asdict(chosen), created_by=user
             )
+            record(Action.ROUND_STARTED, actor=user, project=project, round=number, base=base.pk)
             nudge("advance_round", new.pk)
     except IntegrityError:
         raise RoundRefused(_("A round of this project is running. Wait until it has ended, or cancel it.")) from None
@@ -101,22 +104,30 @@ def publish(round: Round, *, user: User | None) -> None:
         now = timezone.now()
         Policy.objects.filter(made_by_round=locked, published_at=None).update(published_at=now)
         Round.objects.filter(id=round.pk).update(published_at=now, published_by=user)
+        record(
+            Action.POLICY_PUBLISHED,
+            actor=user,
+            project=round.project,
+            round=round.number,
+            policy=locked.policy_id,
+        )
         _move_on(locked)
         nudge("advance_round", round.pk)
 
 
-def cancel(round: Round) -> None:
+def cancel(round: Round, *, user: User | None = None) -> None:
     """End the round and whatever of it runs; what it made so far stays."""
     with transaction.atomic():
         running = Round.objects.filter(id=round.pk, state=RoundState.RUNNING)
         if not running.update(state=RoundState.CANCELLED, finished_at=timezone.now()):
             raise RoundRefused(_("This round has ended; there is nothing to cancel."))
+        record(Action.ROUND_CANCELLED, actor=user, project=round.project, round=round.number)
         for run in TrainingRun.objects.active().filter(round=round):
             with suppress(runs.RunRefused):  # it ended just now
                 runs.cancel(run)
 
 
-def retry(round: Round) -> None:
+def retry(round: Round, *, user: User | None = None) -> None:
     """Go on with a round that failed or was cancelled, from the stage where it did."""
     ended = Round.objects.filter(id=round.pk, state__in=[RoundState.FAILED, RoundState.CANCELLED])
     try:
@@ -124,6 +135,7 @@ def retry(round: Round) -> None:
             again = ended.update(state=RoundState.RUNNING, error="", finished_at=None, stage_since=timezone.now())
             if not again:
                 raise RoundRefused(_("Only a round that failed or was cancelled can be tried again."))
+            record(Action.ROUND_RETRIED, actor=user, project=round.project, round=round.number)
             for run in round.runs.filter(state__in=[RunState.FAILED, RunState.CANCELLED]):
                 runs.retry(run)
             nudge("advance_round", round.pk)

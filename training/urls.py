@@ -15,6 +15,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("runs/<int:pk>/retry/", runs.retry, name="run-retry"),
     path("projects/<slug:slug>/models/", models.index, name="models"),
     path("policies/<int:pk>/", models.policy, name="policy"),
+    path("policies/<int:pk>/put-back/", models.put_back, name="policy-put-back"),
     path("reward-models/<int:pk>/", models.reward_model, name="reward-model"),
     path("projects/<slug:slug>/datasets/", datasets.index, name="datasets"),
     path("datasets/<int:pk>/", datasets.detail, name="dataset"),

@@ -17,7 +17,7 @@ from django.utils.text import Truncator, capfirst
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from annotation.audit import Action
+from annotation.audit import OTHERS, Action
 from annotation.forms import KIND_LABELS
 from annotation.models import (
     AuditEntry,
@@ -116,8 +116,16 @@ class Names:
 
 
 def label(action: str) -> str:
-    """What others record under names of their own is shown as it is."""
+    """What nobody has a word for is shown as it is."""
+    if action in OTHERS:
+        return capfirst(str(OTHERS[action][0]))
     return capfirst(str(Action(action).label)) if action in Action.values else action
+
+
+def sentence_for(action: str) -> Any:
+    if action in OTHERS:
+        return OTHERS[action][1]
+    return SENTENCES.get(Action(action)) if action in Action.values else None
 
 
 def details(entry: AuditEntry, names: Names) -> str:
@@ -125,7 +133,7 @@ def details(entry: AuditEntry, names: Names) -> str:
     known: dict[str, Any] = {
         name: value if isinstance(value, str | int) else plain(value) for name, value in entry.details.items()
     }
-    sentence = SENTENCES.get(entry.action)  # type: ignore[call-overload]
+    sentence = sentence_for(entry.action)
     if sentence is None:
         return " · ".join(f"{name}: {value}" for name, value in known.items())
     known["count"] = len(entry.details.get("ids", []))

@@ -109,13 +109,13 @@ def test_settings_changed_in_the_administration_are_logged(world: World) -> None
 
 
 def test_the_log_is_filtered_and_entries_of_others_are_shown_as_they_are(world: World, sign_in: SignIn) -> None:
-    audit.record("round_started", actor=None, project=world.project, number=3)
+    audit.record("observed", actor=None, project=world.project, number=3)
     audit.record(audit.Action.EXPORTED, actor=world.ada, project=world.project, kind="rankings", format="csv")
     audit.record(audit.Action.EXPORTED, actor=world.ada, project=world.project, surprise=True)
     audit.record("elsewhere", actor=world.charlie, project=world.next_door)
     client = sign_in(world.ada)
     page = client.get(f"{PROJECT}audit/").content.decode()
-    for said in ("round_started", "number: 3", "the system", "Rankings as csv", "surprise"):
+    for said in ("observed", "number: 3", "the system", "Rankings as csv", "surprise"):
         assert said in page
     assert "elsewhere" not in page
     assert "number: 3" not in client.get(f"{PROJECT}audit/?action=exported").content.decode()

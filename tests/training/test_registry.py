@@ -4,16 +4,18 @@ import json
 import pickle
 import struct
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from django.conf import settings
+from django.utils import timezone
 
-from annotation.models import Generator
+from annotation.models import AuditEntry, Generator
 from tests.training.world import Lab
 from training.lineage import write_lineage
 from training.models import Family, Policy
-from training.registry import ModelError, check_folder, import_policy
+from training.registry import ModelError, check_folder, import_policy, put_back
 
 
 @pytest.fixture
@@ -110,6 +112,22 @@ def test_a_name_is_given_once_a_project(lab: Lab, folder: Path) -> None:
     with pytest.raises(ModelError, match="Choose another name"):
         import_policy(lab.project, source=str(folder), name="base")
     assert import_policy(lab.people.next_door, source=str(folder), name="base")
+
+
+def test_one_goes_back_to_a_policy_that_was_published_and_the_log_says_who_did(lab: Lab) -> None:
+    older, newer = lab.base, import_policy(lab.project, source="HuggingFaceTB/SmolLM2-135M", name="smol")
+    with pytest.raises(ModelError, match="base was never published"):
+        put_back(older, user=lab.rosa)
+    now = timezone.now()
+    Policy.objects.filter(pk=older.pk).update(published_at=now - timedelta(days=1))
+    Policy.objects.filter(pk=newer.pk).update(published_at=now)
+    assert Policy.objects.current(lab.project) == newer
+    put_back(older, user=lab.rosa)
+    assert Policy.objects.current(lab.project) == older
+    entry = AuditEntry.objects.get(action="policy_put_back")
+    assert (entry.actor_id, entry.details) == (lab.rosa.pk, {"policy": older.pk, "before": newer.pk})
+    with pytest.raises(ModelError, match="base is the current policy already"):
+        put_back(older, user=lab.rosa)
 
 
 def test_a_run_folder_in_the_data_folder_cannot_be_brought_in(lab: Lab, folder: Path) -> None:

@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 from django.db import connections
+from django.test import Client
 from django.utils import timezone
 
-from annotation.models import Completion, Item, Ranking
+from annotation.models import AuditEntry, Completion, Item, Ranking
 from tests.training.world import TEST, Lab, build_lab
 from training import registry, rounds, runs
 from training.models import (
@@ -145,6 +146,25 @@ def test_a_manual_round_waits_for_a_person(lab: Lab) -> None:
     assert (round.state, round.published_by) == (RoundState.PUBLISHED, lab.people.ada)
     with pytest.raises(rounds.RoundRefused):
         rounds.publish(round, user=lab.people.ada)
+    told = {entry.action: entry for entry in AuditEntry.objects.filter(project_id=lab.project.pk)}
+    assert (told["round_started"].actor_id, told["round_started"].details) == (
+        lab.rosa.pk,
+        {"round": 1, "base": lab.base.pk},
+    )
+    assert round.policy is not None
+    assert (told["policy_published"].actor_id, told["policy_published"].details) == (
+        lab.people.ada.pk,
+        {"round": 1, "policy": round.policy.pk},
+    )
+
+
+def test_the_log_says_in_words_what_was_done_to_rounds(lab: Lab, client: Client) -> None:
+    rounds.cancel(start(lab), user=lab.people.ada)
+    client.force_login(lab.people.ada)
+    page = client.get(f"/projects/{lab.project.slug}/audit/").content.decode()
+    assert "Started a round" in page
+    assert f"round 1 from policy {lab.base.pk}" in page
+    assert "Cancelled a round" in page
 
 
 def test_only_one_round_of_a_project_runs_at_a_time(lab: Lab) -> None:

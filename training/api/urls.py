@@ -19,6 +19,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("runs/<int:pk>/cancel/", views.RunVerb.as_view(verb="cancel"), name="api-run-cancel"),
     path("runs/<int:pk>/retry/", views.RunVerb.as_view(verb="retry"), name="api-run-retry"),
     path("policies/<int:pk>/", views.OnePolicy.as_view(), name="api-policy"),
+    path("policies/<int:pk>/put-back/", views.PutBack.as_view(), name="api-policy-put-back"),
     path("reward-models/<int:pk>/", views.OneRewardModel.as_view(), name="api-reward-model"),
     path("datasets/<int:pk>/", views.OneDataset.as_view(), name="api-dataset"),
 ]

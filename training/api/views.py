@@ -81,11 +81,11 @@ class RoundVerb(APIView):
         try:
             match self.verb:
                 case "cancel":
-                    rounds.cancel(round)
+                    rounds.cancel(round, user=_user(request))
                 case "publish":
                     rounds.publish(round, user=_user(request))
                 case "retry":
-                    rounds.retry(round)
+                    rounds.retry(round, user=_user(request))
         except (rounds.RoundRefused, runs.RunRefused) as refusal:
             raise Conflict(str(refusal)) from refusal
         round.refresh_from_db()
@@ -136,7 +136,7 @@ class Policies(ProjectList):
         project = self.project()
         given = _checked(serializers.ImportSerializer(data=request.data))
         try:
-            policy = registry.import_policy(project, source=given["source"], name=given["name"])
+            policy = registry.import_policy(project, source=given["source"], name=given["name"], user=_user(request))
         except registry.ModelError as error:
             raise ValidationError({"source": str(error)}) from error
         return Response(serializers.PolicySerializer(policy).data, status=status.HTTP_201_CREATED)
@@ -145,6 +145,19 @@ class Policies(ProjectList):
 class OnePolicy(One):
     queryset = Policy.objects.all()
     serializer_class = serializers.PolicySerializer
+
+
+class PutBack(APIView):
+    """Go back to a policy that was published before. 409 where it never was, or answers now."""
+
+    @extend_schema(request=None, responses=serializers.PolicySerializer)
+    def post(self, request: Request, pk: int) -> Response:
+        policy = researched(Policy, _user(request), pk)
+        try:
+            registry.put_back(policy, user=_user(request))
+        except registry.ModelError as refusal:
+            raise Conflict(str(refusal)) from refusal
+        return Response(serializers.PolicySerializer(policy).data)
 
 
 class RewardModels(ProjectList):

@@ -12,6 +12,7 @@ from django.utils.translation import gettext as _
 
 from annotation.models import Project
 from annotation.views.decorators import SignedInRequest
+from training import registry
 from training.forms import PolicyForm
 from training.models import Policy, RewardModel, Round
 from training.views import folders
@@ -27,7 +28,7 @@ OF_REWARD_MODELS = {
 def index(request: SignedInRequest, project: Project) -> HttpResponse:
     """The project's models and the form that brings in one made elsewhere."""
     form = PolicyForm(request.POST if request.method == "POST" else None)
-    if form.is_valid() and (policy := form.save(project)):
+    if form.is_valid() and (policy := form.save(project, user=request.user)):
         messages.success(request, _("%(name)s has been added. A round can start from it.") % {"name": policy.name})
         return redirect("policy", policy.pk)
     context = {
@@ -56,6 +57,17 @@ def policy(request: SignedInRequest, policy: Policy) -> HttpResponse:
         | {"made_by": _round_of(policy), "is_current": Policy.objects.current(policy.project) == policy}
     )
     return render(request, "training/policy.html", context)
+
+
+@row_page(Policy, "POST")
+def put_back(request: SignedInRequest, policy: Policy) -> HttpResponse:
+    """Go back to a policy that was published before."""
+    try:
+        registry.put_back(policy, user=request.user)
+        messages.success(request, _("%(name)s is the current policy again.") % {"name": policy.name})
+    except registry.ModelError as refusal:
+        messages.error(request, str(refusal))
+    return redirect("policy", policy.pk)
 
 
 @row_page(RewardModel, "GET")

@@ -113,12 +113,12 @@ def _verb(view_verb: Callable[[SignedInRequest, Round], None]) -> Any:
 
 @_verb
 def cancel(request: SignedInRequest, round: Round) -> None:
-    rounds.cancel(round)
+    rounds.cancel(round, user=request.user)
 
 
 @_verb
 def retry(request: SignedInRequest, round: Round) -> None:
-    rounds.retry(round)
+    rounds.retry(round, user=request.user)
 
 
 @_verb

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 
 from django.test import Client
+from django.utils import timezone
 
 from tests.training.pages.scene import Scene
 from training.models import Dataset, Policy, RewardModel
@@ -54,6 +56,19 @@ class TestModels:
         base = text(rosa, f"/policies/{scene.base.pk}/")
         assert f'href="/policies/{round.policy.pk}/"' in base
         assert f'href="{scene.address("rounds/1")}"' in base
+
+    def test_one_click_goes_back_to_a_policy_and_it_is_the_current_one_again(self, scene: Scene, rosa: Client) -> None:
+        newer = scene.published_round().policy
+        assert newer is not None
+        Policy.objects.filter(pk=newer.pk).update(published_at=timezone.now())
+        Policy.objects.filter(pk=scene.base.pk).update(published_at=timezone.now() - timedelta(days=1))
+        assert "Go back to this policy" not in text(rosa, f"/policies/{newer.pk}/")
+        assert "Go back to this policy" in text(rosa, f"/policies/{scene.base.pk}/")
+        response = rosa.post(f"/policies/{scene.base.pk}/put-back/", follow=True)
+        assert "is the current policy again." in response.content.decode()
+        assert Policy.objects.current(scene.project) == scene.base
+        again = rosa.post(f"/policies/{scene.base.pk}/put-back/", follow=True)
+        assert "is the current policy already" in again.content.decode()
 
     def test_a_reward_model_tells_its_accuracy_and_whom_it_judged(self, scene: Scene, rosa: Client) -> None:
         ppo = scene.published_round().runs.get(stage="ppo")
