@@ -159,6 +159,17 @@ class StartForm(forms.Form):
         return known.queryset.filter(pk=value).first() if str(value or "").isdigit() else None
 
 
+def settings_of(round: Round) -> dict[str, Any]:
+    """What the form of another round like it begins with."""
+    own = {name: value for name, value in round.options.items() if name not in ("hyperparameters", "filters")}
+    of_stages = {
+        f"{stage}__{name}": str(value).lower() if isinstance(value, bool) else value
+        for stage, values in round.options["hyperparameters"].items()
+        for name, value in values.items()
+    }
+    return own | of_stages | {"base": round.base_id}
+
+
 def usual_base(project: Project) -> Policy | None:
     """What `rounds.start` takes where nothing is chosen: the last round's base, else the first policy brought here."""
     last = Round.objects.filter(project=project).select_related("base").order_by("-number").first()

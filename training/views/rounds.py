@@ -13,7 +13,7 @@ from annotation.models import Item, ItemKind, Project, Ranking
 from annotation.views.decorators import SignedInRequest
 from annotation.views.live import live
 from training import rounds, runs
-from training.forms import StartForm, usual_base
+from training.forms import StartForm, settings_of, usual_base
 from training.models import Round, RoundState, Stage, TrainingRun
 from training.views import folders, stages
 from training.views.datasets import left_out
@@ -28,7 +28,13 @@ def index(request: SignedInRequest, project: Project) -> HttpResponse:
     if request.method == "GET" and request.headers.get("HX-Request"):
         form = StartForm(project, counts=ready.counts, initial=request.GET.dict())
         return render(request, "training/rounds.html#settings", {"form": form, "project": project})
-    form = StartForm(project, counts=ready.counts, data=request.POST if request.method == "POST" else None)
+    like = _like(project, request.GET.get("like", ""))
+    form = StartForm(
+        project,
+        counts=ready.counts,
+        data=request.POST if request.method == "POST" else None,
+        initial=settings_of(like) if like else None,
+    )
     if form.is_valid() and (started := _start(request, project, form, ready)):
         return redirect("round", project.slug, started.number)
     listed = project.rounds.select_related("base", "dataset", "policy").order_by("-number")
@@ -38,6 +44,7 @@ def index(request: SignedInRequest, project: Project) -> HttpResponse:
         "form": form,
         "rounds": listed,
         "next_number": _next_number(project),
+        "like": like,
         "usual_base": usual_base(project),
     }
     return render(request, "training/rounds.html", context)
@@ -54,6 +61,11 @@ def _start(request: SignedInRequest, project: Project, form: StartForm, ready: R
     except rounds.RoundRefused as refusal:
         form.add_error(None, str(refusal))
         return None
+
+
+def _like(project: Project, number: str) -> Round | None:
+    """The round whose settings the form begins with."""
+    return project.rounds.filter(number=number).first() if number.isdecimal() and len(number) < 10 else None
 
 
 def _next_number(project: Project) -> int:

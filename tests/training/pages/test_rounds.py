@@ -55,6 +55,28 @@ class TestStarting:
         assert Round.objects.get().options["hyperparameters"] == {}
         assert Round.objects.get().options["prompts"] == 64
 
+    def test_another_round_begins_with_the_settings_of_one_that_ended(self, scene: Scene, rosa: Client) -> None:
+        scene.make_ready()
+        ended = scene.published_round()
+        options = {"preset": "test", "publish": "manual", "prompts": 7, "evaluation_prompts": 9, "seed": 3}
+        values = {"sft": {"learning_rate": 0.002, "packing": True}, "ppo": {"kl_coef": 0.4}}
+        Round.objects.filter(pk=ended.pk).update(options={**options, "hyperparameters": values, "filters": {}})
+        page = text(rosa, scene.address(f"rounds/{ended.number}"))
+        assert "rounds/?like=1" in page
+        form = rosa.get(scene.address("rounds") + "?like=1").context["form"]
+        shown = {name: value for field in form if (value := field.value()) is not None for name in [field.html_name]}
+        rosa.post(scene.address("rounds") + "?like=1", {**shown, "ppo__kl_coef": "0.5"})
+        again = Round.objects.latest("pk")
+        assert again.base == ended.base
+        assert options.items() <= again.options.items()
+        assert again.options["hyperparameters"]["sft"] == values["sft"] | {"packing": "true"}
+        assert again.options["hyperparameters"]["ppo"] == {"kl_coef": 0.5}
+
+    def test_a_round_like_none_is_an_ordinary_one(self, scene: Scene, rosa: Client) -> None:
+        scene.make_ready()
+        for number in ("99", "x", "9" * 40):
+            assert rosa.get(scene.address("rounds") + f"?like={number}").context["like"] is None
+
     def test_what_was_changed_goes_into_the_options(self, scene: Scene, rosa: Client) -> None:
         scene.make_ready()
         chosen = {
