@@ -16,7 +16,9 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("projects/<slug:slug>/models/", models.index, name="models"),
     path("policies/<int:pk>/", models.policy, name="policy"),
     path("policies/<int:pk>/put-back/", models.put_back, name="policy-put-back"),
+    path("policies/<int:pk>/archive/", models.policy_archive, name="policy-archive"),
     path("reward-models/<int:pk>/", models.reward_model, name="reward-model"),
+    path("reward-models/<int:pk>/archive/", models.reward_model_archive, name="reward-model-archive"),
     path("projects/<slug:slug>/datasets/", datasets.index, name="datasets"),
     path("datasets/<int:pk>/", datasets.detail, name="dataset"),
 ]

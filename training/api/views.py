@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, cast
 
 from django.db.models import QuerySet
+from django.http import HttpResponseBase
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
 from rest_framework import generics, status
@@ -15,7 +16,7 @@ from rest_framework.serializers import BaseSerializer
 from rest_framework.views import APIView
 
 from annotation.models import Project, User
-from training import datasets, registry, rounds, runs
+from training import archives, datasets, registry, rounds, runs
 from training.access import researched, researched_project
 from training.api import serializers
 from training.curves import metrics
@@ -158,6 +159,19 @@ class PutBack(APIView):
         except registry.ModelError as refusal:
             raise Conflict(str(refusal)) from refusal
         return Response(serializers.PolicySerializer(policy).data)
+
+
+class Archive(APIView):
+    """A model's folder as one tar. 409 where there is none: the model lies on the hub, or its folder is gone."""
+
+    kind: type[Policy] | type[RewardModel] = Policy
+
+    @extend_schema(responses={(200, "application/x-tar"): OpenApiTypes.BINARY})
+    def get(self, request: Request, pk: int) -> HttpResponseBase:
+        try:
+            return archives.download(researched(self.kind, _user(request), pk))  # type: ignore[type-var]
+        except archives.Nothing as reason:
+            raise Conflict(str(reason)) from reason
 
 
 class RewardModels(ProjectList):

@@ -6,13 +6,13 @@ from typing import Any
 
 from django.contrib import messages
 from django.db.models import Count
-from django.http import HttpResponse
+from django.http import HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 
 from annotation.models import Project
 from annotation.views.decorators import SignedInRequest
-from training import registry
+from training import archives, registry
 from training.forms import PolicyForm
 from training.models import Policy, RewardModel, Round
 from training.views import folders
@@ -76,6 +76,24 @@ def reward_model(request: SignedInRequest, model: RewardModel) -> HttpResponse:
     return render(request, "training/reward_model.html", context)
 
 
+@row_page(Policy, "GET")
+def policy_archive(request: SignedInRequest, policy: Policy) -> HttpResponseBase:
+    return _archive(request, policy, back="policy")
+
+
+@row_page(RewardModel, "GET")
+def reward_model_archive(request: SignedInRequest, model: RewardModel) -> HttpResponseBase:
+    return _archive(request, model, back="reward-model")
+
+
+def _archive(request: SignedInRequest, model: Policy | RewardModel, *, back: str) -> HttpResponseBase:
+    try:
+        return archives.download(model)
+    except archives.Nothing as reason:
+        messages.error(request, str(reason))
+        return redirect(back, model.pk)
+
+
 def figures_of(model: Policy | RewardModel) -> dict[str, Any]:
     """An evaluation measures both models of a round; each page shows what is told of its own."""
     judges = isinstance(model, RewardModel)
@@ -89,6 +107,7 @@ def _page(model: Policy | RewardModel) -> dict[str, Any]:
         "figures": figures_of(model),
         "card": folders.model_card(model),
         "files": folders.model_files(model),
+        "archive": f"{model._meta.model_name}-archive".replace("rewardmodel", "reward-model"),
         "run": model.run,
         "dataset": model.run.dataset if model.run else None,
         "is_missing": bool(model.path) and not model.folder.is_dir(),
