@@ -47,7 +47,8 @@ def download(model: Policy | RewardModel) -> StreamingHttpResponse:
 
 def entries_of(model: Policy | RewardModel) -> list[Entry]:
     if not model.path:
-        raise Nothing(_("{name} lies on the hub: take {source} from there.").format(name=model.name, source=model.source))
+        where = _("{name} lies on the hub: take {source} from there.")
+        raise Nothing(where.format(name=model.name, source=model.source))
     if not model.folder.is_dir():
         raise Nothing(_("The folder of {name} is gone.").format(name=model.name))
     folder = slugify(model.name) or "model"
