@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from itertools import combinations
 from typing import Any
@@ -17,6 +18,8 @@ from annotation.models import Completion, Demonstration, Project, Prompt, Rankin
 __all__ = ["FORMATS", "KINDS", "comparison_rows", "demonstration_rows", "instruction_rows", "ranking_rows", "stream"]
 
 CHUNK = 500
+PSEUDONYM = re.compile(r"annotator-[0-9a-f]{12}")
+Work = Prompt | Demonstration | Ranking
 ABOUT_THE_PROMPT = ("language", "use_case", "kind", "split", "pool", "harmful")
 COLUMNS: dict[str, Sequence[str]] = {
     "instructions": ("id", "prompt", *ABOUT_THE_PROMPT, "author", "review", "created_at"),
@@ -46,7 +49,7 @@ def stream(project: Project, kind: str, form: str) -> Iterator[bytes]:
 def instruction_rows(project: Project, *, only: Q | None = None) -> Iterator[Row]:
     for prompt in _read(Prompt.objects.filter(project=project), only):
         yield {
-            "id": prompt.pk, **_about(prompt), "author": pseudonym(project, prompt.author_id),
+            "id": prompt.pk, **_about(prompt), "author": signature(project, prompt),
             "review": prompt.review, "created_at": prompt.created_at.isoformat(),
         }  # fmt: skip
 
@@ -56,7 +59,7 @@ def demonstration_rows(project: Project, *, only: Q | None = None) -> Iterator[R
     for demonstration in _read(demonstrations, only):
         yield {
             **_about(demonstration.prompt), "completion": demonstration.text, "review": demonstration.review,
-            "author": pseudonym(project, demonstration.author_id), "guidelines": _version(demonstration),
+            "author": signature(project, demonstration), "guidelines": guidelines_of(demonstration),
             "created_at": demonstration.created_at.isoformat(),
         }  # fmt: skip
 
@@ -86,12 +89,24 @@ def comparison_rows(project: Project, *, only: Q | None = None) -> Iterator[Row]
                 }  # fmt: skip
 
 
-def pseudonym(project: Project, person_id: int | None) -> str | None:
+def pseudonym(project: Project, person: int | str | None) -> str | None:
     """The same for one person throughout a project, another in every other; it changes with SECRET_KEY."""
-    if person_id is None:
+    if person is None:
         return None
-    digest = salted_hmac("annotation.exporting.pseudonym", f"{project.pk}:{person_id}", algorithm="sha256").hexdigest()
+    digest = salted_hmac("annotation.exporting.pseudonym", f"{project.pk}:{person}", algorithm="sha256").hexdigest()
     return f"annotator-{digest[:12]}"
+
+
+def signature(project: Project, record: Work) -> str | None:
+    """Whose it is: the name in the file that brought it, or else a pseudonym."""
+    named = record.origin.get("annotator")
+    return named or pseudonym(project, record.annotator_id if isinstance(record, Ranking) else record.author_id)
+
+
+def guidelines_of(record: Demonstration | Ranking) -> int | None:
+    """The version of the guidelines that it was done under: of those of the project it came from, if from a file."""
+    version: int | None = record.guidelines.version if record.guidelines else record.origin.get("guidelines")
+    return version
 
 
 def _ranking_row(project: Project, ranking: Ranking, completions: dict[int, Completion]) -> Row:
@@ -101,8 +116,8 @@ def _ranking_row(project: Project, ranking: Ranking, completions: dict[int, Comp
         "completions": [
             _ranked(completions[each], ranks[each], ranking) for each in (*ranking.shown, *map(int, ranking.twins))
         ],
-        "annotator": ranking.origin.get("annotator") or pseudonym(project, ranking.annotator_id),
-        "guidelines": ranking.origin.get("guidelines") or _version(ranking),
+        "annotator": signature(project, ranking),
+        "guidelines": guidelines_of(ranking),
         "note": ranking.note,
         "seconds": ranking.seconds,
         "review": ranking.review,
@@ -124,10 +139,6 @@ def _ranked(completion: Completion, rank: int, ranking: Ranking) -> Row:
 
 def _about(prompt: Prompt) -> Row:
     return {"prompt": prompt.as_column()} | {name: getattr(prompt, name) for name in ABOUT_THE_PROMPT}
-
-
-def _version(record: Demonstration | Ranking) -> int | None:
-    return record.guidelines.version if record.guidelines else None
 
 
 def _read(rows: QuerySet[Any], only: Q | None) -> Iterator[Any]:

@@ -14,18 +14,22 @@ from typing import Any, TypeVar
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Exists, Max, OuterRef, QuerySet
+from django.db.models import Exists, F, Max, OuterRef, QuerySet, Window
+from django.db.models.functions import RowNumber
 from django.utils.translation import gettext as _
 
-from annotation import editing, screening
+from annotation import editing, exporting, screening
+from annotation.adding import batched
 from annotation.models import Completion, Demonstration, Pool, Project, Prompt, Ranking, ReviewState, Split, User
-from training import formats
+from training import data_card, formats, parquet
 from training.lineage import code_version, sha256_of
 from training.models import Dataset
 
 FILTERS = ("languages", "use_cases")
 NEEDED = {"demonstrations.jsonl": 1, "rankings.jsonl": 1, "prompts.jsonl": 1}
 CHUNK = 2_000
+PAPERS_PROMPTS_PER_AUTHOR = 200
+BEYOND_THE_CAP = "of prompts beyond the cap of their author"
 
 Row = TypeVar("Row", Prompt, Demonstration, Ranking)
 LeftOut = dict[str, Counter[str]]
@@ -41,23 +45,29 @@ def freeze(
     user: User | None,
     filters: Mapping[str, list[str]] | None = None,
     needed: Mapping[str, int] = NEEDED,
+    prompts_per_author: int | None = None,
 ) -> Dataset:
     """A dataset of all that the project holds now. Refused, with counts, where a file would have less than `needed`.
 
     Training prompts and held-out ones are apart by their authors; rankings train the reward model only where the
-    prompt is in its pool, and PPO gets the prompts of the other.
+    prompt is in its pool, and PPO gets the prompts of the other. Of no author are there more than
+    `prompts_per_author`, the first ones; prompts that came in files without an author are all kept.
     """
     filters = dict(filters or {})
     if unknown := sorted(filters.keys() - set(FILTERS)):
         raise DatasetError(f"Unknown filters: {', '.join(unknown)}. Known are {', '.join(FILTERS)}.")
+    if prompts_per_author is not None and prompts_per_author < 1:
+        raise DatasetError(f"prompts_per_author is {prompts_per_author}; expected a whole number from 1, or none.")
     root = Path(settings.DATA) / "datasets"
     draft = root / f".{uuid.uuid4().hex}.part"
     draft.mkdir(parents=True)
     try:
         with editing.closed(project):
-            frozen = _Freeze(project, filters)
+            frozen = _Freeze(project, filters, prompts_per_author)
             files = {name: write_rows(draft / name, rows) for name, rows in frozen.files().items()}
             _refuse_if_too_little(files, needed, frozen.left_out)
+            for name, source in parquet.sources().items():
+                files[name] = parquet.write(draft / name, draft / source, name=name)
             return _keep(draft, project, user=user, files=files, frozen=frozen)
     except BaseException:
         shutil.rmtree(draft, ignore_errors=True)
@@ -110,7 +120,9 @@ def write_rows(path: Path, rows: Iterable[Any]) -> dict[str, Any]:
 class _Freeze:
     """One look at a project: nothing that comes in while the files are written is in some of them and not in others."""
 
-    def __init__(self, project: Project, filters: Mapping[str, list[str]]) -> None:
+    def __init__(self, project: Project, filters: Mapping[str, list[str]], prompts_per_author: int | None) -> None:
+        self.project = project
+        self.guidelines: dict[str, Counter[str]] = {"demonstrations": Counter(), "rankings": Counter()}
         self.left_out: LeftOut = {"prompts": Counter(), "demonstrations": Counter(), "rankings": Counter()}
         up_to = _latest_ids(project)
         self.filters: dict[str, Any] = {**filters, "up_to": up_to}
@@ -123,11 +135,15 @@ class _Freeze:
         leaking = prompts.filter(Exists(elsewhere), split=Split.TRAIN)
         self.left_out["prompts"]["same text in a held-out split"] = leaking.count()
         qualified = screening.qualified(project)
-        self.prompts = self._by(qualified, "author", prompts.usable().exclude(id__in=leaking.values("id")))
-        chosen = self.prompts.values("id")
-        demonstrations = Demonstration.objects.filter(prompt__in=chosen, id__lte=up_to["demonstrations"])
+        usable = self._by(qualified, "author", prompts.usable().exclude(id__in=leaking.values("id")))
+        beyond = _beyond_the_cap(usable, prompts_per_author)
+        self.prompts = usable.exclude(id__in=beyond)
+        self.left_out["prompts"][BEYOND_THE_CAP] = len(beyond)
+        if prompts_per_author is not None:
+            self.filters["prompts_per_author"] = prompts_per_author
+        demonstrations = self._of_prompts(usable, beyond, Demonstration.objects.filter(id__lte=up_to["demonstrations"]))
         self.demonstrations = self._by(qualified, "author", demonstrations)
-        rankings = Ranking.objects.filter(prompt__in=chosen, id__lte=up_to["rankings"])
+        rankings = self._of_prompts(usable, beyond, Ranking.objects.filter(id__lte=up_to["rankings"]))
         aside = rankings.filter(assignment__in=screening.asides(project).values("pk"))
         self.left_out["rankings"]["qualification, gold and repeats"] = aside.count()
         self.rankings = self._by(qualified, "annotator", rankings.exclude(pk__in=aside.values("pk")))
@@ -140,6 +156,13 @@ class _Freeze:
         self.left_out[f"{rows.model._meta.model_name}s"]["by people who have not qualified"] = others.count()
         return rows.exclude(pk__in=others.values("pk"))
 
+    def _of_prompts(self, usable: QuerySet[Prompt], beyond: list[int], rows: QuerySet[Row]) -> QuerySet[Row]:
+        """The rows of the prompts chosen. Those of prompts beyond the cap are counted."""
+        rows = rows.filter(prompt__in=usable.values("id"))
+        others = rows.filter(prompt__in=beyond)
+        self.left_out[f"{rows.model._meta.model_name}s"][BEYOND_THE_CAP] = others.count() if beyond else 0
+        return rows.exclude(prompt__in=beyond)
+
     def files(self) -> dict[str, Iterator[Any]]:
         train, held_out = {"prompt__split": Split.TRAIN}, {"prompt__split__in": [Split.VALIDATION, Split.TEST]}
         prompts = self.prompts.filter(split=Split.TRAIN, pool=Pool.POLICY)
@@ -148,7 +171,7 @@ class _Freeze:
         unused = self.rankings.filter(**train).exclude(prompt__pool=Pool.REWARD)
         self.left_out["rankings"]["of prompts kept for PPO"] = unused.count()
         return {
-            "instructions.jsonl": (formats.instruction_row(prompt) for prompt in _read(self.prompts)),
+            "instructions.jsonl": (formats.instruction_row(self.project, prompt) for prompt in _read(self.prompts)),
             "demonstrations.jsonl": self._demonstrations(self.demonstrations.filter(**train)),
             "demonstrations_held_out.jsonl": self._demonstrations(self.demonstrations.filter(**held_out)),
             "rankings.jsonl": self._rankings(reward),
@@ -168,7 +191,7 @@ class _Freeze:
 
     def _demonstrations(self, demonstrations: QuerySet[Demonstration]) -> Iterator[formats.DemonstrationRow]:
         seen: set[tuple[str, str]] = set()
-        for demonstration in _read(demonstrations.select_related("prompt")):
+        for demonstration in _read(demonstrations.select_related("prompt", "guidelines")):
             key = (demonstration.prompt.digest, hashlib.sha256(demonstration.text.encode()).hexdigest())
             if demonstration.review == ReviewState.REJECTED:
                 self.left_out["demonstrations"]["rejected by review"] += 1
@@ -176,19 +199,26 @@ class _Freeze:
                 self.left_out["demonstrations"]["repeats"] += 1
             else:
                 seen.add(key)
-                yield formats.demonstration_row(demonstration)
+                self._note_guidelines(demonstration)
+                yield formats.demonstration_row(self.project, demonstration)
 
     def _rankings(self, rankings: QuerySet[Ranking]) -> Iterator[formats.RankingRow]:
-        for chunk in _chunks(_read(rankings.select_related("prompt"))):
+        for chunk in batched(_read(rankings.select_related("prompt", "guidelines")), CHUNK):
             ids = {completion for ranking in chunk for group in ranking.groups for completion in group}
-            texts = dict(Completion.objects.filter(id__in=ids).values_list("id", "text"))
+            made = Completion.objects.filter(id__in=ids).values_list("id", "text", "generator__name")
+            outputs = {pk: formats.Output(text, model) for pk, text, model in made}
             for ranking in chunk:
                 if ranking.review == ReviewState.REJECTED:
                     self.left_out["rankings"]["rejected by review"] += 1
                 elif len(ranking.groups) < 2:
                     self.left_out["rankings"]["all outputs tied"] += 1
                 else:
-                    yield formats.ranking_row(ranking, texts)
+                    self._note_guidelines(ranking)
+                    yield formats.ranking_row(self.project, ranking, outputs)
+
+    def _note_guidelines(self, record: Demonstration | Ranking) -> None:
+        version = exporting.guidelines_of(record)
+        self.guidelines[f"{record._meta.model_name}s"]["unknown" if version is None else str(version)] += 1
 
 
 def _latest_ids(project: Project) -> dict[str, int]:
@@ -204,15 +234,13 @@ def _read(rows: QuerySet[Any]) -> Iterator[Any]:
     return rows.order_by("id").iterator(chunk_size=CHUNK)
 
 
-def _chunks(rows: Iterator[Ranking]) -> Iterator[list[Ranking]]:
-    chunk: list[Ranking] = []
-    for row in rows:
-        chunk.append(row)
-        if len(chunk) == CHUNK:
-            yield chunk
-            chunk = []
-    if chunk:
-        yield chunk
+def _beyond_the_cap(prompts: QuerySet[Prompt], cap: int | None) -> list[int]:
+    """What each author wrote after their first `cap` prompts: the same ones are kept as the project grows."""
+    if cap is None:
+        return []
+    place = Window(RowNumber(), partition_by=F("author"), order_by=F("id").asc())
+    written = prompts.exclude(author=None).annotate(place=place)
+    return list(written.filter(place__gt=cap).values_list("id", flat=True))
 
 
 def _refuse_if_too_little(files: Mapping[str, Any], needed: Mapping[str, int], left_out: LeftOut) -> None:
@@ -237,11 +265,14 @@ def _refuse_if_too_little(files: Mapping[str, Any], needed: Mapping[str, int], l
 
 
 def counts_of(files: Mapping[str, Any]) -> dict[str, int]:
-    return {name.removesuffix(".jsonl"): file["rows"] for name, file in files.items()}
+    """Rows of the JSON lines: the other files hold the same or what follows from them."""
+    return {name.removesuffix(".jsonl"): file["rows"] for name, file in files.items() if name.endswith(".jsonl")}
 
 
 def hash_of(files: Mapping[str, Any]) -> str:
-    return hashlib.sha256(json.dumps({name: files[name]["sha256"] for name in sorted(files)}).encode()).hexdigest()
+    """Over the JSON lines, which the other files follow from: equal rows have it, whatever wrote the Parquet."""
+    hashes = {name: files[name]["sha256"] for name in sorted(files) if name.endswith(".jsonl")}
+    return hashlib.sha256(json.dumps(hashes).encode()).hexdigest()
 
 
 def _keep(draft: Path, project: Project, *, user: User | None, files: dict[str, Any], frozen: _Freeze) -> Dataset:
@@ -252,9 +283,11 @@ def _keep(draft: Path, project: Project, *, user: User | None, files: dict[str, 
             counts=counts_of(files),
             left_out={kind: dict(+counts) for kind, counts in frozen.left_out.items() if +counts},
             filters=frozen.filters,
+            guidelines={kind: dict(counts) for kind, counts in frozen.guidelines.items() if counts},
             sha256=hash_of(files),
             code_version=code_version(),
             created_by=user,
         )
+        data_card.write(draft, dataset)
         draft.rename(dataset.folder)
     return dataset

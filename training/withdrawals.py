@@ -19,7 +19,7 @@ from django.utils.translation import gettext as _
 from annotation.models import Project, Withdrawal
 from annotation.refusals import Refused
 from annotation.signals import data_withdrawn
-from training import commands, registry
+from training import commands, data_card, parquet, registry
 from training.datasets import counts_of, hash_of, write_rows
 from training.lineage import sha256_of, write_lineage
 from training.models import Dataset, Policy, RewardModel, RunState, TrainingRun
@@ -89,7 +89,10 @@ def count_rows(dataset: Dataset, ids: Ids) -> int:
 
 
 def erase_rows(dataset: Dataset, ids: Ids) -> int:
-    """Take the rows made of these records out of the files; how many. The dataset has new hashes and names the old."""
+    """Take the rows made of these records out of the files; how many. The dataset has new hashes and names the old.
+
+    The Parquet files are written anew from the rows that are left.
+    """
     files, rows = dict(dataset.files), 0
     for name in files.keys() & KINDS.keys():
         path, gone = dataset.folder / name, ids[KINDS[name]]
@@ -97,6 +100,11 @@ def erase_rows(dataset: Dataset, ids: Ids) -> int:
             kept = (json.loads(line) for line in _lines(path) if _id(line) not in gone)
             files[name] = _written(path, kept)
             rows += dataset.files[name]["rows"] - files[name]["rows"]
+    for name, source in parquet.sources().items():
+        if name in files and files[source] != dataset.files[source]:
+            path = dataset.folder / name
+            _draft(path).unlink(missing_ok=True)
+            files[name] = parquet.write(_draft(path), _draft(dataset.folder / source), name=name)
     if rows:
         before = {"at": timezone.now().isoformat(), "rows": rows, "sha256": dataset.sha256, "files": dataset.files}
         dataset.erasures = [*dataset.erasures, before]
@@ -111,11 +119,13 @@ def finish_erasures() -> None:
 
     Called once an erasure is committed, and by the sweep, should the process have died just then.
     """
-    for draft in (Path(settings.DATA) / "datasets").glob("*/.*.part"):
-        name = draft.name[1:].removesuffix(".part")
-        files = Dataset.objects.filter(pk=draft.parent.name).values_list("files", flat=True).first() or {}
-        if files.get(name, {}).get("sha256") == sha256_of(draft):
-            draft.replace(draft.parent / name)
+    drafts = sorted((Path(settings.DATA) / "datasets").glob("*/.*.part"))
+    datasets = Dataset.objects.select_related("project").in_bulk({int(draft.parent.name) for draft in drafts})
+    for draft in drafts:
+        name, dataset = draft.name[1:].removesuffix(".part"), datasets.get(int(draft.parent.name))
+        if dataset is not None and dataset.files.get(name, {}).get("sha256") == sha256_of(draft):
+            data_card.write(dataset.folder, dataset)  # first: what is cut short here is begun again while a draft lies
+            draft.replace(dataset.folder / name)
 
 
 def _erase_from_run(run: TrainingRun, ids: Ids, *, learnt_from_it: bool) -> None:

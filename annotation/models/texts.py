@@ -8,6 +8,7 @@ from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import GinIndex
 from django.db import models
+from django.db.models import Value
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -105,6 +106,7 @@ class Prompt(models.Model):
     pool = models.CharField(_("feeds"), max_length=6, choices=Pool)
     harmful = models.BooleanField(_("possibly harmful"), default=False)
     review = models.CharField(_("review"), max_length=8, choices=ReviewState, default=ReviewState.PENDING)
+    origin = models.JSONField(_("origin"), default=dict, db_default=Value({}, models.JSONField()), blank=True)
     created_at = models.DateTimeField(default=timezone.now)
     edited_at = models.DateTimeField(null=True, blank=True)
 
@@ -152,6 +154,7 @@ class Demonstration(models.Model):
     text = models.TextField(_("answer"))
     guidelines = models.ForeignKey("annotation.Guidelines", on_delete=models.PROTECT, null=True, blank=True)
     review = models.CharField(_("review"), max_length=8, choices=ReviewState, default=ReviewState.PENDING)
+    origin = models.JSONField(_("origin"), default=dict, db_default=Value({}, models.JSONField()), blank=True)
     created_at = models.DateTimeField(default=timezone.now)
     edited_at = models.DateTimeField(null=True, blank=True)
 

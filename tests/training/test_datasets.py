@@ -13,7 +13,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from annotation.collection import NewPrompt, add_prompt, add_prompts
-from annotation.models import Demonstration, Pool, Prompt, Ranking, ReviewState, Split, User
+from annotation.models import Demonstration, Guidelines, Pool, Prompt, Ranking, ReviewState, Split, User
 from tests.training.world import Lab
 from tests.world import make_project
 from training.datasets import DatasetError, freeze, sample_rows, verify
@@ -39,7 +39,8 @@ def test_the_files_hold_what_the_project_holds(lab: Lab) -> None:
         "prompts": len(lab.prompts(Split.TRAIN, Pool.POLICY)),
         "prompts_held_out": 20,
     }
-    assert {name.removesuffix(".jsonl"): file["rows"] for name, file in dataset.files.items()} == dataset.counts
+    lines = {name for name in dataset.files if name.endswith(".jsonl")}
+    assert {name.removesuffix(".jsonl"): dataset.files[name]["rows"] for name in lines} == dataset.counts
     assert dataset.created_by == lab.rosa
     assert dataset.code_version
 
@@ -97,6 +98,68 @@ def test_no_text_is_on_both_sides_and_who_wrote_it_first_decides(db: None, writt
     split_of: dict[int, str] = {}
     for text, author in {text: author for author, text in reversed(written)}.items():
         assert split_of.setdefault(author, sides[f"text {text}"]) == sides[f"text {text}"]
+
+
+WRITTEN = st.lists(st.tuples(st.integers(0, 7), st.integers(0, 30)), min_size=1, max_size=25)  # authors and texts
+
+
+@hypothesis_settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(first=WRITTEN, later=WRITTEN, cap=st.none() | st.integers(1, 4))
+def test_as_data_grows_what_was_chosen_stays_chosen_and_on_its_side(
+    db: None, first: list[tuple[int, int]], later: list[tuple[int, int]], cap: int | None
+) -> None:
+    project = make_project(name="p", slug=f"p{uuid4().hex}", demonstrations_per_prompt=0)
+    people = [User.objects.get_or_create(username=f"author{n}")[0] for n in range(8)]
+    found = []
+    for written in (first, later):
+        for author, text in written:
+            messages = [{"role": "user", "content": f"text {text}"}]
+            add_prompt(project, author=people[author], messages=messages, kind="plain", use_case="other", language="en")
+        dataset = freeze(project, user=None, needed={}, prompts_per_author=cap)
+        found.append({row["id"]: row for row in rows(dataset, "instructions")})
+        authors = [row["author"] for row in found[-1].values()]
+        assert cap is None or all(authors.count(author) <= cap for author in authors)
+        learners = {pool: {row["prompt"] for row in found[-1].values() if row["pool"] == pool} for pool in Pool}
+        assert learners[Pool.REWARD].isdisjoint(learners[Pool.POLICY])
+        assert texts(dataset, "prompts") <= learners[Pool.POLICY]
+    earlier, now = found
+    assert earlier.items() <= now.items()
+
+
+def test_beyond_the_cap_prompts_and_what_was_done_with_them_are_left_out_and_counted(lab: Lab) -> None:
+    written = lab.prompts(Split.TRAIN, Pool.REWARD)[:6]  # all with a ranking
+    Prompt.objects.filter(pk__in=[prompt.pk for prompt in written]).update(author=lab.people.bob)
+    lab.demonstrate(written[4], "an answer")
+    answers = Demonstration.objects.filter(prompt__in=written[2:]).count()
+    dataset = freeze(lab.project, user=None, prompts_per_author=2)
+    kept = {row["id"] for row in rows(dataset, "instructions") if row["author"]}
+    assert kept == {prompt.pk for prompt in written[:2]}
+    reason = "of prompts beyond the cap of their author"
+    assert dataset.left_out == {
+        "prompts": {reason: 4}, "rankings": {reason: 4}, "demonstrations": {reason: answers},
+    }  # fmt: skip
+    assert answers > 0
+    assert dataset.filters["prompts_per_author"] == 2
+    assert dataset.counts["rankings"] == 2
+    assert dataset.counts["instructions"] == 56  # those of no author are all there
+
+
+def test_a_cap_of_none_is_refused(lab: Lab) -> None:
+    with pytest.raises(DatasetError, match="prompts_per_author is 0; expected a whole number from 1"):
+        freeze(lab.project, user=None, prompts_per_author=0)
+
+
+def test_a_dataset_counts_its_rows_by_version_of_the_guidelines(lab: Lab) -> None:
+    first = Guidelines.objects.get(project=lab.project)
+    second = Guidelines.objects.create(project=lab.project, version=2, text="Be kind.")
+    rankings = Ranking.objects.filter(prompt__split=Split.TRAIN)
+    rankings.update(guidelines=first)
+    Ranking.objects.filter(pk=rankings[0].pk).update(guidelines=second)
+    Ranking.objects.filter(pk=rankings[1].pk).update(guidelines=None, origin={"guidelines": 7})
+    Ranking.objects.filter(pk=rankings[2].pk).update(review=ReviewState.REJECTED)
+    dataset = freeze(lab.project, user=None)
+    assert dataset.guidelines["rankings"] == {"1": 3, "2": 1, "7": 1, "unknown": 6}
+    assert {row["guidelines"] for row in rows(dataset, "rankings")} == {1, 2, 7}
 
 
 def test_equal_prompts_and_equal_demonstrations_count_once(lab: Lab) -> None:

@@ -10,6 +10,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet
 import pytest
 from django.conf import settings
 from django.contrib.admin.models import CHANGE, LogEntry
@@ -148,7 +149,14 @@ def rows_with(word: str) -> list[str]:
 def files_with(word: str) -> list[str]:
     folders = [Path(settings.DATA) / name for name in ("datasets", "runs", "models", "exports", "broker", "imports")]
     paths = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
-    return sorted(str(path) for path in paths if word.encode() in path.read_bytes())
+    return sorted(str(path) for path in paths if word.encode() in content(path))
+
+
+def content(path: Path) -> bytes:
+    """What a file holds: Parquet is compressed."""
+    if path.suffix == ".parquet" or path.name.endswith(".parquet.part"):
+        return repr(pyarrow.parquet.read_table(path).to_pylist()).encode()
+    return path.read_bytes()
 
 
 def test_after_an_erasure_no_table_and_no_file_holds_a_word_of_the_person(
@@ -162,6 +170,7 @@ def test_after_an_erasure_no_table_and_no_file_holds_a_word_of_the_person(
         "annotation_invitation", "annotation_upload", "annotation_user", "django_admin_log", "training_trainingrun",
     } <= set(rows_with(MARK))  # fmt: skip
     assert len(files_with(MARK)) > 5
+    assert any(path.endswith("demonstrations.parquet") for path in files_with(MARK))
     sessions = session_count()
     with django_capture_on_commit_callbacks(execute=True):
         erasing.erase(scene.project, mara, by=scene.people.ada)
@@ -196,6 +205,21 @@ def test_a_dataset_with_erased_rows_has_a_new_hash_names_the_old_and_verifies(
     assert erasure["sha256"] == before != dataset.sha256
     assert erasure["rows"] == dataset.erased_rows == rows - sum(dataset.counts.values()) > 0
     assert dataset.withdrawn_rows == 0
+    card = (dataset.folder / "README.md").read_text()
+    assert f"`{dataset.sha256}`" in card
+    assert f"{erasure['rows']} rows; before, sha256 was `{before}`" in card
+
+
+def test_an_erasure_keeps_what_an_admin_wrote_into_the_card(
+    scene: Scene, mara: User, django_capture_on_commit_callbacks: Any
+) -> None:
+    dataset = freeze(scene.project, user=None, needed={})
+    card = dataset.folder / "README.md"
+    card.write_text(card.read_text().replace("license: unknown", "license: cc-by-4.0"))
+    with django_capture_on_commit_callbacks(execute=True):
+        erasing.erase(scene.project, mara, by=scene.people.ada)
+    assert "license: cc-by-4.0" in card.read_text()
+    assert dataset.sha256 in card.read_text()
 
 
 def test_a_withdrawal_keeps_the_files_as_they_are_and_marks_dataset_and_descendants(scene: Scene, mara: User) -> None:
@@ -210,7 +234,7 @@ def test_a_withdrawal_keeps_the_files_as_they_are_and_marks_dataset_and_descenda
     dataset.refresh_from_db()
     assert {path.name: path.read_bytes() for path in dataset.folder.iterdir()} == files
     verify(dataset)
-    expected = sum(row_count(files[name], MARK) for name in files)
+    expected = sum(row_count(files[name], MARK) for name in files if name.endswith(".jsonl"))
     assert dataset.withdrawn_rows >= expected > 0
     assert dataset.withdrawn_at is not None
     for model in (learnt, judge, judged, child):

@@ -14,8 +14,9 @@ from annotation.models import Generator, Project
 
 
 class Dataset(models.Model):
-    """Frozen rows. `files` maps a file's name to {"sha256", "rows", "bytes"}. Nothing of it ever changes, but that a
-    person's rows are erased from the files: `erasures` then names the files as they were before.
+    """Frozen rows. `files` maps a file's name to {"sha256", "rows", "bytes"}, `guidelines` a kind of rows to how many
+    were done under each version. Nothing of it ever changes, but that a person's rows are erased from the files:
+    `erasures` then names the files as they were before.
     """
 
     project = models.ForeignKey(Project, on_delete=models.PROTECT, related_name="datasets")
@@ -23,6 +24,7 @@ class Dataset(models.Model):
     counts = models.JSONField(_("counts"), default=dict)
     left_out = models.JSONField(_("left out, and why"), default=dict)
     filters = models.JSONField(_("filters"), default=dict)
+    guidelines = models.JSONField(_("versions of the guidelines"), default=dict, blank=True)
     sha256 = models.CharField(max_length=64, help_text=_("Over the files' names and hashes."))
     code_version = models.CharField(_("code version"), max_length=64)
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="+")
