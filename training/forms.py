@@ -10,11 +10,14 @@ from typing import Any
 from django import forms
 from django.utils.translation import gettext, gettext_lazy
 
-from annotation.models import Project, User
+from annotation.forms.base import several
+from annotation.models import Project, UseCase, User
+from annotation.templatetags.plumbline import language_name
 from training import generation, registry, rounds
 from training.algorithms.hyperparameters import STAGES
+from training.datasets import FILTERS, DatasetError, freeze
 from training.hyperparameters import AUTO, InputError, settle
-from training.models import Policy, Round, Stage
+from training.models import Dataset, Policy, Round, Stage
 
 PRESETS = [
     (AUTO, gettext_lazy("By the model's size")),
@@ -33,6 +36,11 @@ ABOUT = {
     Stage.EVALUATE: gettext_lazy("measures both on what no training has seen"),
     Stage.SAMPLE: gettext_lazy("lets the new policy answer prompts for the ranking queue"),
 }
+CAP = gettext_lazy("Prompts of one author, at most")
+CAP_HELP = gettext_lazy(
+    "The first of each author count and the rest is left out, so that nobody's habits weigh too much; InstructGPT took "
+    "200. Empty: all of them."
+)
 BY_THE_ROUND = {"seed"}  # one for all stages, so not asked again for each
 LOOKED_AT_FIRST = ("learning_rate", "batch_size", "epochs")
 SETTABLE = (Stage.SFT, Stage.REWARD_MODEL, Stage.PPO, Stage.EVALUATE, Stage.SAMPLE)
@@ -72,6 +80,7 @@ class StartForm(forms.Form):
     evaluation_prompts = forms.IntegerField(
         label=gettext_lazy("Held-out prompts to measure on"), min_value=0, max_value=100_000, required=False
     )
+    prompts_per_author = forms.IntegerField(label=CAP, min_value=1, required=False, help_text=CAP_HELP)
     seed = forms.IntegerField(
         label=gettext_lazy("Seed"), min_value=0, required=False,
         help_text=gettext_lazy("The same seed, data and settings give the same round."),
@@ -204,6 +213,30 @@ def _shown(value: Any) -> str:
     if isinstance(value, bool):
         return gettext("yes") if value else gettext("no")
     return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+class FreezeForm(forms.Form):
+    """What goes into a dataset: everything, where nothing is chosen."""
+
+    prompts_per_author = forms.IntegerField(label=CAP, min_value=1, required=False, help_text=CAP_HELP)
+    languages = several(gettext_lazy("Only these languages"), [])
+    use_cases = several(gettext_lazy("Only these use cases"), UseCase.choices)
+
+    def __init__(self, project: Project, data: Any = None) -> None:
+        super().__init__(data, label_suffix="")
+        self.project = project
+        known: Any = self.fields["languages"]
+        known.choices = [(language, language_name(language)) for language in project.languages]
+
+    def save(self, *, user: User) -> Dataset | None:
+        """The dataset, or None where it was refused; the form then says why."""
+        filters = {name: chosen for name in FILTERS if (chosen := self.cleaned_data[name])}
+        cap = self.cleaned_data["prompts_per_author"]
+        try:
+            return freeze(self.project, user=user, filters=filters, prompts_per_author=cap)
+        except DatasetError as error:
+            self.add_error(None, str(error))
+            return None
 
 
 class PolicyForm(forms.Form):

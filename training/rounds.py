@@ -37,6 +37,7 @@ class Options:
     preset: str = AUTO
     hyperparameters: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     filters: Mapping[str, list[str]] = field(default_factory=dict)
+    prompts_per_author: int | None = None
     publish: str = "auto"
     prompts: int = 64
     evaluation_prompts: int = 256
@@ -52,6 +53,9 @@ class Options:
                 problems.append(
                     _("{name} is {value!r}; a whole number from 0 is expected.").format(name=name, value=given[name])
                 )
+        cap = given.get("prompts_per_author")
+        if cap is not None and (not isinstance(cap, int) or isinstance(cap, bool) or cap < 1):
+            problems.append(_("prompts_per_author is {value!r}; a whole number from 1 is expected.").format(value=cap))
         if problems:
             raise RoundRefused(" ".join(problems))
         options = cls(**given)
@@ -169,7 +173,10 @@ def _step(round: Round) -> bool:
 
 def _freeze(round: Round) -> bool:
     try:
-        dataset = datasets.freeze(round.project, user=round.created_by, filters=round.options["filters"])
+        dataset = datasets.freeze(
+            round.project, user=round.created_by, filters=round.options["filters"],
+            prompts_per_author=round.options.get("prompts_per_author"),
+        )  # fmt: skip
     except (datasets.DatasetError, OSError) as error:
         return _fail(round, str(error))
     if not _move_on(round, dataset=dataset):

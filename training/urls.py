@@ -21,4 +21,6 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("reward-models/<int:pk>/archive/", models.reward_model_archive, name="reward-model-archive"),
     path("projects/<slug:slug>/datasets/", datasets.index, name="datasets"),
     path("datasets/<int:pk>/", datasets.detail, name="dataset"),
+    path("datasets/<int:pk>/compare/", datasets.difference, name="dataset-compare"),
+    path("datasets/<int:pk>/files/<str:name>", datasets.file, name="dataset-file"),
 ]

@@ -276,6 +276,8 @@ def add_training(shown: Everything, scene: Scene) -> None:
     shown.add("policy", scene.base.pk)
     shown.add("reward-model", published.reward_model.pk)
     shown.add("dataset", published.dataset.pk)
+    scene.dataset()
+    shown.add("dataset-compare", published.dataset.pk)
 
 
 def waiting_to_be_published(shown: Everything) -> Round:

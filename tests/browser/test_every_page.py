@@ -24,7 +24,7 @@ from tests.browser.everything import Everything, Refused, build_everything
 NOT_OURS = ("admin/", "api/")  # Django's own pages, and those of the API's documentation
 NO_PAGE = {  # what one gets under these names is no page, whoever asks
     "set_language",
-    "timesheet", "timesheets", "export-file", "policy-archive", "reward-model-archive",  # files
+    "timesheet", "timesheets", "export-file", "dataset-file", "policy-archive", "reward-model-archive",  # files
     "account_set_password",  # who has a password changes it
     "account_confirm_login_code",  # no codes are sent
 }  # fmt: skip

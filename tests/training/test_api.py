@@ -27,14 +27,14 @@ def client(person: User | None) -> APIClient:
 @pytest.fixture
 def made(lab: Lab) -> dict[str, int]:
     """One row of each kind, by its number."""
-    dataset = freeze(lab.project, user=lab.rosa)
+    dataset, other = (freeze(lab.project, user=lab.rosa) for _number in range(2))
     round = rounds.start(lab.project, user=lab.rosa, options=TEST)
     run = runs.create(
         lab.project, stage=Stage.SFT, user=lab.rosa, round=round, dataset=dataset, base=lab.base, preset="test"
     )
     reward = RewardModel.objects.create(project=lab.project, name="reward", path="models/none", parent=lab.base)
     return {
-        "dataset": dataset.pk, "round": round.pk, "run": run.pk, "policy": lab.base.pk, "reward_model": reward.pk,
+        "dataset": dataset.pk, "other": other.pk, "round": round.pk, "run": run.pk, "policy": lab.base.pk, "reward_model": reward.pk,
     }  # fmt: skip
 
 
@@ -50,6 +50,7 @@ READ = [
     "policies/{policy}/",
     "reward-models/{reward_model}/",
     "datasets/{dataset}/",
+    "datasets/{dataset}/compare/{other}/",
 ]
 CHANGE: list[tuple[str, dict[str, Any], int]] = [
     ("projects/capitals/rounds/", {"preset": "test"}, 409),
@@ -94,7 +95,7 @@ def test_researchers_and_admins_change_and_nobody_else(
 
 @pytest.mark.parametrize("path", [path for path in READ if "{" in path])
 def test_what_does_not_exist_is_not_found(lab: Lab, path: str) -> None:
-    nothing = dict.fromkeys(("round", "run", "policy", "reward_model", "dataset"), 10**9)
+    nothing = dict.fromkeys(("round", "run", "policy", "reward_model", "dataset", "other"), 10**9)
     assert client(lab.rosa).get("/api/v1/" + path.format(**nothing)).status_code == 404
 
 

@@ -14,8 +14,8 @@ class DatasetSerializer(serializers.ModelSerializer[Dataset]):
     class Meta:
         model = Dataset
         fields: ClassVar = [
-            "id", "files", "counts", "left_out", "filters", "sha256", "code_version", "withdrawn_rows", "withdrawn_at",
-            "erasures", "created_at",
+            "id", "files", "counts", "left_out", "filters", "guidelines", "sha256", "code_version", "withdrawn_rows",
+            "withdrawn_at", "erasures", "created_at",
         ]  # fmt: skip
         read_only_fields = fields
 
@@ -25,6 +25,36 @@ class FreezeSerializer(serializers.Serializer[Any]):
 
     languages = serializers.ListField(child=serializers.CharField(), required=False)
     use_cases = serializers.ListField(child=serializers.CharField(), required=False)
+    prompts_per_author = serializers.IntegerField(
+        required=False, min_value=1, help_text="The first prompts of each author; the rest is left out."
+    )
+
+
+class RowChangesSerializer(serializers.Serializer[Any]):
+    """Of one file, by the records that its rows are made of."""
+
+    name = serializers.CharField()
+    before = serializers.IntegerField()
+    after = serializers.IntegerField()
+    added = serializers.IntegerField()
+    removed = serializers.IntegerField()
+    changed = serializers.IntegerField()
+
+
+class FactSerializer(serializers.Serializer[Any]):
+    """What each of the two says of the same thing."""
+
+    kind = serializers.CharField()
+    name = serializers.CharField()
+    before = serializers.JSONField(allow_null=True)
+    after = serializers.JSONField(allow_null=True)
+
+
+class DifferenceSerializer(serializers.Serializer[Any]):
+    rows = RowChangesSerializer(many=True)
+    left_out = FactSerializer(many=True)
+    guidelines = FactSerializer(many=True)
+    made_with = FactSerializer(many=True)
 
 
 class PolicySerializer(serializers.ModelSerializer[Policy]):
@@ -93,6 +123,7 @@ class StartSerializer(serializers.Serializer[Any]):
         child=serializers.DictField(), required=False, help_text="Values by stage, over those of the preset."
     )
     filters = serializers.DictField(child=serializers.ListField(child=serializers.CharField()), required=False)
+    prompts_per_author = serializers.IntegerField(required=False, min_value=1)
     publish = serializers.ChoiceField(["auto", "manual"], required=False)
     prompts = serializers.IntegerField(required=False, min_value=0, help_text="Prompts sampled for the queue.")
     evaluation_prompts = serializers.IntegerField(required=False, min_value=0)

@@ -25,4 +25,5 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("reward-models/<int:pk>/archive/", views.Archive.as_view(kind=RewardModel), name="api-reward-model-archive"),
     path("reward-models/<int:pk>/", views.OneRewardModel.as_view(), name="api-reward-model"),
     path("datasets/<int:pk>/", views.OneDataset.as_view(), name="api-dataset"),
+    path("datasets/<int:pk>/compare/<int:other>/", views.DatasetDifference.as_view(), name="api-dataset-compare"),
 ]

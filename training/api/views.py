@@ -6,6 +6,7 @@ from typing import Any, cast
 
 from django.db.models import QuerySet
 from django.http import HttpResponseBase
+from django.shortcuts import get_object_or_404
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
 from rest_framework import generics, status
@@ -20,6 +21,7 @@ from training import archives, datasets, registry, rounds, runs
 from training.access import researched, researched_project
 from training.api import serializers
 from training.curves import metrics
+from training.differences import compare
 from training.models import Dataset, Policy, RewardModel, Round, TrainingRun
 
 
@@ -193,8 +195,9 @@ class Datasets(ProjectList):
         """Freeze what the project holds now."""
         project = self.project()
         filters = _checked(serializers.FreezeSerializer(data=request.data))
+        cap = filters.pop("prompts_per_author", None)
         try:
-            dataset = datasets.freeze(project, user=_user(request), filters=filters)
+            dataset = datasets.freeze(project, user=_user(request), filters=filters, prompts_per_author=cap)
         except datasets.DatasetError as error:
             raise Conflict(str(error)) from error
         return Response(serializers.DatasetSerializer(dataset).data, status=status.HTTP_201_CREATED)
@@ -203,6 +206,18 @@ class Datasets(ProjectList):
 class OneDataset(One):
     queryset = Dataset.objects.all()
     serializer_class = serializers.DatasetSerializer
+
+
+class DatasetDifference(APIView):
+    @extend_schema(responses=serializers.DifferenceSerializer)
+    def get(self, request: Request, pk: int, other: int) -> Response:
+        """What sets the dataset `other` apart from this one of the same project: rows, and how it was made."""
+        before = researched(Dataset, _user(request), pk)
+        after = get_object_or_404(Dataset, pk=other, project=before.project)
+        try:
+            return Response(serializers.DifferenceSerializer(compare(before, after)).data)
+        except datasets.DatasetError as error:
+            raise Conflict(str(error)) from error
 
 
 def _user(request: Request) -> User:

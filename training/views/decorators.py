@@ -45,10 +45,10 @@ def round_page(*methods: str) -> Callable[..., Page]:
 def row_page(kind: Kind, *methods: str) -> Callable[..., Page]:
     """A page of one run, model or dataset; the view is called with it."""
 
-    def decorate(view: Callable[[SignedInRequest, Any], HttpResponseBase]) -> Page:
+    def decorate(view: Callable[Concatenate[SignedInRequest, Any, P], HttpResponseBase]) -> Page:
         @wraps(view)
-        def with_row(request: SignedInRequest, pk: int) -> HttpResponseBase:
-            return view(request, researched(kind, request.user, pk))  # type: ignore[type-var]
+        def with_row(request: SignedInRequest, pk: int, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
+            return view(request, researched(kind, request.user, pk), *args, **kwargs)  # type: ignore[type-var]
 
         return never_cache(page(*methods)(with_row))
 

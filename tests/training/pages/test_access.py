@@ -20,6 +20,7 @@ def addresses(scene: Scene) -> list[str]:
         f"/policies/{round.policy.pk}/",
         f"/reward-models/{round.reward_model.pk}/",
         f"/datasets/{round.dataset.pk}/",
+        f"/datasets/{round.dataset.pk}/compare/",
     ]
 
 

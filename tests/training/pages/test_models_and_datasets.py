@@ -6,7 +6,9 @@ from pathlib import Path
 from django.test import Client
 from django.utils import timezone
 
+from annotation.models import AuditEntry, Demonstration, Split
 from tests.training.pages.scene import Scene
+from training.datasets import freeze
 from training.models import Dataset, Policy, RewardModel
 
 
@@ -106,3 +108,69 @@ class TestDatasets:
         assert f'href="{scene.address("rounds/1")}"' in page
         assert f'href="/runs/{round.runs.get(stage="ppo").pk}/"' in page
         assert f'href="/datasets/{round.dataset.pk}/"' in text(rosa, scene.address("datasets"))
+
+    def test_what_there_is_is_frozen_as_chosen(self, scene: Scene, rosa: Client) -> None:
+        scene.make_ready()
+        given = {"prompts_per_author": "200", "languages": ["en"], "use_cases": ["other"]}
+        response = rosa.post(scene.address("datasets"), given, follow=True)
+        dataset = Dataset.objects.get()
+        assert f"Dataset {dataset.pk} is frozen." in response.content.decode()
+        assert {name: dataset.filters[name] for name in given} == given | {"prompts_per_author": 200}
+        assert dataset.created_by == scene.people.rosa
+        assert "Prompts of one author, at most</dt><dd>200</dd>" in response.content.decode()
+
+    def test_too_little_to_freeze_is_said(self, scene: Scene, rosa: Client) -> None:
+        response = rosa.post(scene.address("datasets"), {})
+        assert response.status_code == 422
+        assert "There is too little to train on" in response.content.decode()
+        assert not Dataset.objects.exists()
+
+    def test_its_files_are_downloaded_and_that_is_noted(self, scene: Scene, rosa: Client) -> None:
+        scene.make_ready()
+        dataset = freeze(scene.project, user=None)
+        page = text(rosa, f"/datasets/{dataset.pk}/")
+        for name in ("rankings.jsonl", "comparisons_held_out.parquet", "README.md"):
+            address = f"/datasets/{dataset.pk}/files/{name}"
+            assert f'href="{address}"' in page
+            sent = b"".join(rosa.get(address).streaming_content)  # type: ignore[attr-defined]
+            assert sent == (dataset.folder / name).read_bytes()
+        noted = AuditEntry.objects.filter(action="exported").values_list("details__file", flat=True)
+        assert set(noted) == {"rankings.jsonl", "comparisons_held_out.parquet", "README.md"}
+
+    def test_nothing_but_its_files_is_downloaded(self, scene: Scene, rosa: Client) -> None:
+        scene.make_ready()
+        dataset = freeze(scene.project, user=None)
+        (dataset.folder / "other.txt").write_text("x")
+        for name in ("other.txt", "..%2F..%2Fsecret_key", "none.jsonl"):
+            assert rosa.get(f"/datasets/{dataset.pk}/files/{name}").status_code == 404
+        rosa.force_login(scene.people.alice)
+        assert rosa.get(f"/datasets/{dataset.pk}/files/rankings.jsonl").status_code == 403
+
+    def test_one_is_compared_with_another_by_a_select(self, scene: Scene, rosa: Client) -> None:
+        scene.make_ready()
+        first = freeze(scene.project, user=None)
+        prompt = Demonstration.objects.get().prompt
+        for number in range(7):
+            Demonstration.objects.create(prompt=prompt, text=f"Another {number}.")
+        second = freeze(scene.project, user=None)
+        page = text(rosa, f"/datasets/{second.pk}/")
+        assert f'action="/datasets/{second.pk}/compare/"' in page
+        assert f'<option value="{first.pk}"' in page
+        for address in (f"{second.pk}/compare/?with={first.pk}", f"{first.pk}/compare/", f"{second.pk}/compare/"):
+            page = text(rosa, f"/datasets/{address}")
+            assert f"From dataset {first.pk} to dataset {second.pk}" in page
+            assert "".join(f'<td class="number">{count}</td>' for count in (1, 8, 7, 0, 0)) in page
+        assert prompt.split == Split.TRAIN
+
+    def test_only_datasets_of_the_project_are_compared(self, scene: Scene, rosa: Client) -> None:
+        own = scene.dataset()
+        foreign = Dataset.objects.create(project=scene.people.next_door, sha256="ef" * 32)
+        for other in (foreign.pk, own.pk, "x"):
+            assert rosa.get(f"/datasets/{own.pk}/compare/?with={other}").status_code == 404
+        assert rosa.get(f"/api/v1/datasets/{own.pk}/compare/{foreign.pk}/").status_code == 404
+        assert "Nothing to compare with" in text(rosa, f"/datasets/{own.pk}/compare/")
+
+    def test_a_dataset_whose_files_are_gone_says_so_when_compared(self, scene: Scene, rosa: Client) -> None:
+        one, _other = scene.dataset(), scene.dataset()
+        Dataset.objects.filter(pk=one.pk).update(files={"rankings.jsonl": {"sha256": "0", "rows": 1, "bytes": 1}})
+        assert "rankings.jsonl is missing" in text(rosa, f"/datasets/{one.pk}/compare/")
