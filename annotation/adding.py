@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 from itertools import islice
 from typing import Any, NamedTuple, TypeVar
 
 from django.db import connection, transaction
 from django.db.models.functions import Now
+from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -23,6 +25,7 @@ from annotation.models import (
     Project,
     Prompt,
     PromptKind,
+    ReviewState,
     Split,
     UseCase,
     User,
@@ -50,7 +53,9 @@ Row = TypeVar("Row")
 
 
 class NewPrompt(NamedTuple):
-    """`split`: only for a text that comes from elsewhere with one of its own; `digest`: of messages clean already."""
+    """`split`: only for a text that comes from elsewhere with one of its own; `digest`: of messages clean already;
+    `review`, `created_at` and `origin`: of one that came in a file.
+    """
 
     messages: Sequence[Message]
     kind: str = PromptKind.PLAIN
@@ -61,6 +66,9 @@ class NewPrompt(NamedTuple):
     split: Split | None = None
     harmful: bool = False
     digest: str = ""
+    review: str = ReviewState.PENDING
+    created_at: datetime | None = None
+    origin: Mapping[str, Any] = {}
 
 
 class NewCompletion(NamedTuple):
@@ -101,7 +109,8 @@ def add_prompts(project: Project, rows: Sequence[NewPrompt], *, with_items: bool
         prompt.bands = bands
     copied(prompts)
     if with_items and project.demonstrations_per_prompt:
-        copied(_demonstration_item(project, prompt) for prompt in prompts)
+        usable = (prompt for prompt in prompts if prompt.review != ReviewState.REJECTED)
+        copied(_demonstration_item(project, prompt) for prompt in usable)
     return prompts
 
 
@@ -229,6 +238,7 @@ def _prompt(project: Project, row: NewPrompt) -> Prompt:
         project_id=project.pk, author=row.author, messages=messages, kind=row.kind, use_case=row.use_case,
         language=row.language, assignment=row.assignment, digest=digest, pool=pool_for(digest), harmful=row.harmful,
         split=row.split or split_for(project.pk, row.author.pk if row.author else None, digest),
+        review=row.review, created_at=row.created_at or timezone.now(), origin=dict(row.origin),
     )  # fmt: skip
 
 

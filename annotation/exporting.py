@@ -22,7 +22,7 @@ PSEUDONYM = re.compile(r"annotator-[0-9a-f]{12}")
 Work = Prompt | Demonstration | Ranking
 ABOUT_THE_PROMPT = ("language", "use_case", "kind", "split", "pool", "harmful")
 COLUMNS: dict[str, Sequence[str]] = {
-    "instructions": ("id", "prompt", *ABOUT_THE_PROMPT, "author", "review", "created_at"),
+    "instructions": ("prompt", *ABOUT_THE_PROMPT, "author", "review", "created_at"),
     "demonstrations": ("prompt", "completion", *ABOUT_THE_PROMPT, "author", "guidelines", "review", "created_at"),
     "rankings": (
         "prompt", "completions", *ABOUT_THE_PROMPT, "annotator", "guidelines", "note", "seconds", "review",
@@ -49,7 +49,7 @@ def stream(project: Project, kind: str, form: str) -> Iterator[bytes]:
 def instruction_rows(project: Project, *, only: Q | None = None) -> Iterator[Row]:
     for prompt in _read(Prompt.objects.filter(project=project), only):
         yield {
-            "id": prompt.pk, **_about(prompt), "author": signature(project, prompt),
+            **_about(prompt), "author": signature(project, prompt),
             "review": prompt.review, "created_at": prompt.created_at.isoformat(),
         }  # fmt: skip
 

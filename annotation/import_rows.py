@@ -50,9 +50,11 @@ class ImportedCompletion:
 
 @dataclass(frozen=True, kw_only=True)
 class ImportedRow:
+    """`annotator`: whose work it is, whatever the file calls them; `created_at`: None where the file does not say."""
+
     prompt: ImportedPrompt
     review: str
-    created_at: datetime
+    created_at: datetime | None
     text: str = ""
     completions: Sequence[ImportedCompletion] = ()
     annotator: str = ""
@@ -64,7 +66,7 @@ class ImportedRow:
 
 
 def instruction(project: Project, row: Row) -> ImportedRow:
-    return ImportedRow(**_common(project, row))
+    return ImportedRow(annotator=_text(row, "author", default=""), **_common(project, row))
 
 
 def demonstration(project: Project, row: Row) -> ImportedRow:
@@ -73,7 +75,9 @@ def demonstration(project: Project, row: Row) -> ImportedRow:
     if isinstance(completion, list) and len(completion) == 1 and isinstance(completion[0], dict):
         completion = completion[0].get("content")
     text = cleaned(_text(row | {"completion": completion}, "completion"), longest=project.max_answer_characters)
-    return ImportedRow(text=text, **_common(project, row))
+    return ImportedRow(
+        text=text, annotator=_text(row, "author", default=""), guidelines=_version(row), **_common(project, row)
+    )
 
 
 def outputs(project: Project, row: Row) -> ImportedRow:
@@ -92,11 +96,10 @@ def ranking(project: Project, row: Row) -> ImportedRow:
         raise Refused(_("An output stands twice in the ranking, with the same text and the same model."))
     if len({(c.text, c.rank) for c in completions}) > len({c.text for c in completions}):
         raise Refused(_("Two outputs have the same text but different ranks."))
-    guidelines = _number(row, "guidelines")
     return ImportedRow(
         completions=completions,
         annotator=_text(row, "annotator", default=""),
-        guidelines=None if guidelines is None else int(guidelines),
+        guidelines=_version(row),
         note=_text(row, "note", default=""),
         seconds=_number(row, "seconds"),
         acceptable=_line(completions),
@@ -213,10 +216,15 @@ def _choice(row: Row, name: str, expected: Sequence[str]) -> str | None:
     return value
 
 
-def _moment(row: Row) -> datetime:
+def _version(row: Row) -> int | None:
+    number = _number(row, "guidelines")
+    return None if number is None else int(number)
+
+
+def _moment(row: Row) -> datetime | None:
     value = row.get("created_at")
     if value is None:
-        return timezone.now()
+        return None
     try:
         moment = value if isinstance(value, datetime) else parse_datetime(value)
     except (TypeError, ValueError):

@@ -7,10 +7,11 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from django.db.models import Max
+from django.utils import timezone
 
 from annotation.adding import NewPrompt, RankingSet, add_prompts, add_ranking_items
 from annotation.copying import copied
-from annotation.exporting import pseudonym
+from annotation.exporting import signature
 from annotation.giveaways import giveaway
 from annotation.import_rows import ImportedPrompt, ImportedRow
 from annotation.models import Completion, Demonstration, Generator, GeneratorKind, Item, Project, Prompt, Ranking, User
@@ -45,17 +46,38 @@ class Writer:
         return writers[kind](rows)
 
     def _instructions(self, rows: Sequence[ImportedRow]) -> int:
-        return self._prompts(rows, with_items=True).added
+        """Equal instructions are one, unless the file tells them apart by their authors or times."""
+        known = self._known(rows)
+        alike: dict[str, list[ImportedRow]] = defaultdict(list)
+        fresh: list[NewPrompt] = []
+        for row in rows:
+            further_up = alike[row.prompt.digest]
+            if not self._fitting(row, known) and not any(_repeats(row, other) for other in further_up):
+                further_up.append(row)
+                fresh.append(self._new(row.prompt, row))
+        for prompt in add_prompts(self.project, fresh):
+            known[prompt.digest].append(prompt)
+        self._mark_harmful([self._fitting(row, known)[0] for row in rows if row.harmful])
+        return len(fresh)
 
     def _demonstrations(self, rows: Sequence[ImportedRow]) -> int:
+        """Equal answers are one, unless the file tells them apart by their authors or times."""
         prompts, before, _added = self._prompts(rows)
-        there = set(Demonstration.objects.filter(prompt__in=before).values_list("prompt_id", "text"))
-        new: dict[tuple[int, str], Demonstration] = {}
+        there: dict[tuple[str, str], list[Demonstration]] = defaultdict(list)
+        for each in Demonstration.objects.filter(prompt__in=before).select_related("prompt"):
+            there[each.prompt.digest, each.text].append(each)
+        new: list[Demonstration] = []
         for prompt, row in zip(prompts, rows, strict=True):
-            if (prompt.pk, row.text) not in there:
-                record = Demonstration(prompt=prompt, text=row.text, review=row.review, created_at=row.created_at)
-                new.setdefault((prompt.pk, row.text), record)
-        return len(copied(new.values()))
+            alike = there[prompt.digest, row.text]
+            if not any(_same(row.prompt, each.prompt) and self._may_be(row, each) for each in alike):
+                new.append(
+                    Demonstration(
+                        prompt=prompt, text=row.text, review=row.review, created_at=row.created_at or timezone.now(),
+                        origin=_origin(row),
+                    )
+                )  # fmt: skip
+                alike.append(new[-1])
+        return len(copied(new))
 
     def _outputs(self, rows: Sequence[ImportedRow]) -> int:
         """A row's mark as possibly harmful is the set's here; elsewhere it is the prompt's."""
@@ -80,10 +102,30 @@ class Writer:
         new = [ranking for ranking in made if _identity(self.project, ranking) not in there]
         return len(copied(new))
 
-    def _prompts(self, rows: Sequence[ImportedRow], *, with_items: bool = False, marking: bool = True) -> Prompts:
+    def _fitting(self, row: ImportedRow, known: dict[str, list[Prompt]]) -> list[Prompt]:
+        """The prompts that an instruction of a file may be. One of which nobody knows whose it is fits any: it came
+        with answers or rankings, or in a file that said nothing of it.
+        """
+        return [
+            prompt
+            for prompt in _matching(row.prompt, known)
+            if (prompt.author_id is None and not prompt.origin) or self._may_be(row, prompt)
+        ]
+
+    def _may_be(self, row: ImportedRow, record: Prompt | Demonstration) -> bool:
+        """As far as author and time go. What the file does not name fits any."""
+        by = not row.annotator or row.annotator == signature(self.project, record)
+        return by and row.created_at in (None, record.created_at)
+
+    def _known(self, rows: Sequence[ImportedRow]) -> dict[str, list[Prompt]]:
+        """The project's prompts with the words of these rows, by digest."""
         known: dict[str, list[Prompt]] = defaultdict(list)
         for prompt in Prompt.objects.filter(project=self.project, digest__in={row.prompt.digest for row in rows}):
             known[prompt.digest].append(prompt)
+        return known
+
+    def _prompts(self, rows: Sequence[ImportedRow], *, marking: bool = True) -> Prompts:
+        known = self._known(rows)
         before = [prompt for alike in known.values() for prompt in alike]
         missing: dict[str, list[ImportedPrompt]] = defaultdict(list)
         for row in rows:
@@ -91,7 +133,7 @@ class Writer:
             if not _matching(row.prompt, known) and not any(_same(row.prompt, other) for other in alike):
                 alike.append(row.prompt)
         new = [self._new(each) for alike in missing.values() for each in alike]
-        for prompt in add_prompts(self.project, new, with_items=with_items):
+        for prompt in add_prompts(self.project, new, with_items=False):
             known[prompt.digest].append(prompt)
         prompts = [_found(row.prompt, known) for row in rows]
         if marking:
@@ -106,8 +148,12 @@ class Writer:
         for prompt in prompts:
             prompt.harmful = True
 
-    def _new(self, prompt: ImportedPrompt) -> NewPrompt:
+    def _new(self, prompt: ImportedPrompt, row: ImportedRow | None = None) -> NewPrompt:
+        """`row`: the instruction's own, which says when it was written, by whom and what review thought of it."""
         given = {"kind": prompt.kind, "use_case": prompt.use_case, "split": prompt.split, "digest": prompt.digest}
+        if row is not None:
+            origin = _origin(row) | ({"dated": True} if row.created_at else {})
+            given |= {"review": row.review, "created_at": row.created_at, "origin": origin}
         language = prompt.language or self.project.languages[0]
         return NewPrompt(prompt.messages, language=language, **{k: v for k, v in given.items() if v})  # type: ignore[arg-type]
 
@@ -142,23 +188,34 @@ def _ranking(prompt: Prompt, row: ImportedRow, ids: Sequence[int]) -> Ranking:
     by_rank: dict[float, list[int]] = defaultdict(list)
     for completion, each in zip(ids, row.completions, strict=True):
         by_rank[each.rank].append(completion)
-    origin = {"annotator": row.annotator, "guidelines": row.guidelines}
     pairs = list(zip(map(str, ids), row.completions, strict=True))
     return Ranking(
         prompt=prompt, groups=[sorted(by_rank[rank]) for rank in sorted(by_rank)], shown=list(ids),
         ratings={pk: each.rating for pk, each in pairs if each.rating is not None},
         flags={pk: each.flags for pk, each in pairs if each.flags},
-        acceptable=row.acceptable, note=row.note, seconds=row.seconds, review=row.review, created_at=row.created_at,
-        origin={name: value for name, value in origin.items() if value},
+        acceptable=row.acceptable, note=row.note, seconds=row.seconds, review=row.review,
+        created_at=row.created_at or timezone.now(), origin=_origin(row),
     )  # fmt: skip
 
 
 def _identity(project: Project, ranking: Ranking) -> tuple[object, ...]:
     """What makes an imported ranking the same as one that is there."""
-    who = ranking.origin.get("annotator") or pseudonym(project, ranking.annotator_id)
+    who = signature(project, ranking)
     order = (*ranking.shown, *map(int, ranking.twins))
     ranks = ranking.ranks_with_twins()
     return ranking.prompt_id, order, tuple(ranks[each] for each in order), who, ranking.note, ranking.seconds
+
+
+def _origin(row: ImportedRow) -> dict[str, object]:
+    """What the file says of a record that no column of ours has."""
+    origin = {"annotator": row.annotator, "guidelines": row.guidelines}
+    return {name: value for name, value in origin.items() if value}
+
+
+def _repeats(row: ImportedRow, other: ImportedRow) -> bool:
+    """Whether an instruction is one that stands further up in the file. What it does not name is the same."""
+    by = not row.annotator or row.annotator == other.annotator
+    return by and row.created_at in (None, other.created_at) and _same(row.prompt, other.prompt)
 
 
 def _found(wanted: ImportedPrompt, known: dict[str, list[Prompt]]) -> Prompt:

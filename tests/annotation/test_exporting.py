@@ -19,7 +19,7 @@ from annotation.adding import NewCompletion, RankingSet, add_completions, add_ra
 from annotation.collection import submit_demonstration
 from annotation.exporting import FORMATS, KINDS, comparison_rows, pseudonym, ranking_rows, stream
 from annotation.importing import import_rows
-from annotation.models import Project, Ranking
+from annotation.models import Demonstration, ItemKind, Project, Prompt, Ranking
 from tests.world import World, answer, make_generator, make_prompt, make_ranking_item, rank, taken
 
 
@@ -160,16 +160,55 @@ class TestRoundTrip:
         assert (report.rows, report.repeats) == (0, 4)
         assert exported(world.project, "rankings") == first
 
+    def texts(self, world: World) -> None:
+        """Instructions and answers: alike but by others, alike by one person, rejected, marked, with odd characters."""
+        world.project.demonstrations_per_prompt = 2
+        for person in (world.bob, world.rita, world.bob):
+            make_prompt(world.project, "Alike?", author=person)
+        make_prompt(world.project, "Nobody's?", harmful=True)
+        make_prompt(world.project, "=1+1", kind="few_shot", use_case="chat", author=world.bob)
+        Prompt.objects.filter(pk=make_prompt(world.project, "Bad?").pk).update(review="rejected")
+        for person in (world.alice, world.ada):
+            for _piece in range(3):
+                assignment = taken(world.project, person, ItemKind.DEMONSTRATION)
+                submit_demonstration(assignment, client_key=uuid.uuid4(), text="-1 or\n[{}] “so”")
+        Demonstration.objects.filter(pk=Demonstration.objects.latest("pk").pk).update(review="accepted")
+
     @pytest.mark.parametrize("form", FORMATS)
-    def test_of_demonstrations(self, world: World, form: str) -> None:
+    @pytest.mark.parametrize("kind", ["instructions", "demonstrations"])
+    def test_of_texts(self, world: World, kind: str, form: str) -> None:
+        self.texts(world)
+        first = exported(world.project, kind, form)
+        report = import_rows(world.next_door, kind, SimpleUploadedFile(f"rows.{form}", first), user=world.charlie)
+        assert (report.rows, report.repeats, report.errors) == (6, 0, [])
+        assert exported(world.next_door, kind, "jsonl") == exported(world.project, kind, "jsonl")
+        assert exported(world.next_door, kind, form) == first
+
+    @pytest.mark.parametrize("kind", ["instructions", "demonstrations"])
+    def test_of_texts_into_the_same_project_adds_nothing(self, world: World, kind: str) -> None:
+        self.texts(world)
+        first = exported(world.project, kind)
+        report = import_rows(world.project, kind, SimpleUploadedFile("rows.jsonl", first), user=world.ada)
+        assert (report.rows, report.repeats) == (0, 6)
+        assert exported(world.project, kind) == first
+
+    def test_of_instructions_after_their_answers_adds_no_instruction_twice(self, world: World) -> None:
+        make_prompt(world.project, "One?", author=world.bob)
         world.project.demonstrations_per_prompt = 1
-        make_prompt(world.project, author=world.bob)
-        submit_demonstration(taken(world.project, world.alice), client_key=uuid.uuid4(), text="-1 or\n[{}] “so”")
-        file = SimpleUploadedFile(f"rows.{form}", exported(world.project, "demonstrations", form))
-        assert import_rows(world.next_door, "demonstrations", file, user=world.charlie).rows == 1
-        (there,), (here,) = (lines(project, "demonstrations") for project in (world.next_door, world.project))
-        kept = ("prompt", "completion", "split", "pool", "use_case", "created_at")
-        assert [there[name] for name in kept] == [here[name] for name in kept]
+        make_prompt(world.project, "Two?", author=world.bob)
+        answer(taken(world.project, world.alice, ItemKind.DEMONSTRATION), "2")
+        for kind, rows in (("demonstrations", 1), ("instructions", 1)):
+            file = SimpleUploadedFile("rows.jsonl", exported(world.project, kind))
+            assert import_rows(world.next_door, kind, file, user=world.charlie).rows == rows
+        assert Prompt.objects.filter(project=world.next_door).count() == 2
+
+    def test_a_rejected_instruction_asks_nobody_for_an_answer(self, world: World) -> None:
+        world.next_door.demonstrations_per_prompt = 1
+        Prompt.objects.filter(pk=make_prompt(world.project, "Bad?").pk).update(review="rejected")
+        make_prompt(world.project, "Good?")
+        file = SimpleUploadedFile("rows.jsonl", exported(world.project, "instructions"))
+        import_rows(world.next_door, "instructions", file, user=world.charlie)
+        assert [item.asked.text for item in world.next_door.items.all()] == ["Good?"]
 
 
 def _next(world: World, person: Any) -> Any:
@@ -179,6 +218,16 @@ def _next(world: World, person: Any) -> Any:
 
 
 class TestCsvIsHarmlessInASpreadsheet:
+    @pytest.mark.parametrize(
+        "start", ["=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠", " =", "\u3000＝", "'="]
+    )
+    def test_what_one_would_run_is_a_text(self, world: World, start: str) -> None:
+        make_prompt(world.project, "What?", author=world.bob)
+        Prompt.objects.update(messages=[{"role": "user", "content": f"{start}HYPERLINK(1)"}])
+        content = exported(world.project, "instructions", "csv").decode("utf-8-sig")
+        (row,) = csv.DictReader(io.StringIO(content, newline=""))
+        assert row["prompt"] == f"'{start}HYPERLINK(1)"
+
     @given(st.text())
     def test_no_cell_can_run(self, text: str) -> None:
         content = b"".join(formats.write([{"text": text}], ["text"], "csv")).decode("utf-8-sig")
