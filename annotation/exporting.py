@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import combinations
 from typing import Any
 
 from django.db.models import Q, QuerySet
+from django.db.models.expressions import RawSQL
 from django.utils.crypto import salted_hmac
 
 from annotation import formats
@@ -19,7 +20,10 @@ __all__ = ["FORMATS", "KINDS", "comparison_rows", "demonstration_rows", "instruc
 
 CHUNK = 500
 PSEUDONYM = re.compile(r"annotator-[0-9a-f]{12}")
+UNREAD = ("prompt__bands", "guidelines__text")  # long, and in no file
 Work = Prompt | Demonstration | Ranking
+Told = Callable[[int], None]
+Output = tuple[str, str]  # a completion's text, and the name of the generator that wrote it
 ABOUT_THE_PROMPT = ("language", "use_case", "kind", "split", "pool", "harmful")
 COLUMNS: dict[str, Sequence[str]] = {
     "instructions": ("prompt", *ABOUT_THE_PROMPT, "author", "review", "created_at"),
@@ -35,28 +39,36 @@ COLUMNS: dict[str, Sequence[str]] = {
 KINDS = tuple(COLUMNS)
 
 
-def stream(project: Project, kind: str, form: str) -> Iterator[bytes]:
-    """The file, in pieces. `kind` of KINDS, `form` of FORMATS."""
+def stream(project: Project, kind: str, form: str, *, tell: Told | None = None) -> Iterator[bytes]:
+    """The file, in pieces. `kind` of KINDS, `form` of FORMATS; `tell` hears now and then how many records are read."""
     rows = {
         "instructions": instruction_rows,
         "demonstrations": demonstration_rows,
         "rankings": ranking_rows,
         "comparisons": comparison_rows,
     }
-    return formats.write(rows[kind](project), COLUMNS[kind], form)
+    return formats.write(rows[kind](project, tell=tell), COLUMNS[kind], form)
 
 
-def instruction_rows(project: Project, *, only: Q | None = None) -> Iterator[Row]:
-    for prompt in _read(Prompt.objects.filter(project=project), only):
+def count(project: Project, kind: str) -> int:
+    """How many records are read for a file; comparisons follow from rankings, several from each."""
+    if kind == "instructions":
+        return Prompt.objects.filter(project=project).count()
+    of_prompts = Demonstration.objects if kind == "demonstrations" else Ranking.objects
+    return of_prompts.filter(prompt__project=project).count()
+
+
+def instruction_rows(project: Project, *, only: Q | None = None, tell: Told | None = None) -> Iterator[Row]:
+    for prompt in _read(Prompt.objects.filter(project=project).defer("bands"), only, tell):
         yield {
             **_about(prompt), "author": signature(project, prompt),
             "review": prompt.review, "created_at": prompt.created_at.isoformat(),
         }  # fmt: skip
 
 
-def demonstration_rows(project: Project, *, only: Q | None = None) -> Iterator[Row]:
+def demonstration_rows(project: Project, *, only: Q | None = None, tell: Told | None = None) -> Iterator[Row]:
     demonstrations = Demonstration.objects.filter(prompt__project=project).select_related("prompt", "guidelines")
-    for demonstration in _read(demonstrations, only):
+    for demonstration in _read(demonstrations.defer(*UNREAD), only, tell):
         yield {
             **_about(demonstration.prompt), "completion": demonstration.text, "review": demonstration.review,
             "author": signature(project, demonstration), "guidelines": guidelines_of(demonstration),
@@ -64,22 +76,24 @@ def demonstration_rows(project: Project, *, only: Q | None = None) -> Iterator[R
         }  # fmt: skip
 
 
-def ranking_rows(project: Project, *, only: Q | None = None) -> Iterator[Row]:
+def ranking_rows(project: Project, *, only: Q | None = None, tell: Told | None = None) -> Iterator[Row]:
     """Each ranking with its completions in the order shown, then the twins that were not. Lower ranks are better."""
     rankings = Ranking.objects.filter(prompt__project=project).select_related("prompt", "guidelines")
-    for batch in batched(_read(rankings, only), CHUNK):
+    for batch in batched(_read(rankings.defer(*UNREAD), only, tell), CHUNK):
         shown = {completion for ranking in batch for completion in ranking.ranks_with_twins()}
-        completions = Completion.objects.select_related("generator").in_bulk(shown)
+        one_of = RawSQL("select unnest(%s::bigint[])", [list(shown)])  # thousands of parameters are slow to prepare
+        made = Completion.objects.filter(pk__in=one_of).values_list("pk", "text", "generator__name")
+        outputs = {pk: (text, model) for pk, text, model in made}
         for ranking in batch:
-            yield _ranking_row(project, ranking, completions)
+            yield _ranking_row(project, ranking, outputs)
 
 
-def comparison_rows(project: Project, *, only: Q | None = None) -> Iterator[Row]:
+def comparison_rows(project: Project, *, only: Q | None = None, tell: Told | None = None) -> Iterator[Row]:
     """The pairs that follow from the rankings. A tie gives none, and neither does a set of which nothing is acceptable:
     the less bad of two is no answer to learn. The rankings hold those too.
     """
     only = (only or Q()) & ~Q(acceptable=0)
-    for row in ranking_rows(project, only=only):
+    for row in ranking_rows(project, only=only, tell=tell):
         for pair in combinations(row["completions"], 2):
             better, worse = sorted(pair, key=lambda completion: int(completion["rank"]))
             if better["rank"] < worse["rank"]:
@@ -109,12 +123,12 @@ def guidelines_of(record: Demonstration | Ranking) -> int | None:
     return version
 
 
-def _ranking_row(project: Project, ranking: Ranking, completions: dict[int, Completion]) -> Row:
+def _ranking_row(project: Project, ranking: Ranking, outputs: dict[int, Output]) -> Row:
     ranks = ranking.ranks_with_twins()
     return {
         **_about(ranking.prompt),
         "completions": [
-            _ranked(completions[each], ranks[each], ranking) for each in (*ranking.shown, *map(int, ranking.twins))
+            _ranked(each, outputs[each], ranks[each], ranking) for each in (*ranking.shown, *map(int, ranking.twins))
         ],
         "annotator": signature(project, ranking),
         "guidelines": guidelines_of(ranking),
@@ -126,9 +140,9 @@ def _ranking_row(project: Project, ranking: Ranking, completions: dict[int, Comp
     }
 
 
-def _ranked(completion: Completion, rank: int, ranking: Ranking) -> Row:
-    shown = str(ranking.twins.get(str(completion.pk), completion.pk))
-    row: Row = {"text": completion.text, "rank": rank, "model": completion.generator.name}
+def _ranked(completion: int, output: Output, rank: int, ranking: Ranking) -> Row:
+    shown = str(ranking.twins.get(str(completion), completion))
+    row: Row = {"text": output[0], "rank": rank, "model": output[1]}
     for name, given in (("rating", ranking.ratings), ("flags", ranking.flags)):
         if shown in given:
             row[name] = given[shown]
@@ -141,5 +155,9 @@ def _about(prompt: Prompt) -> Row:
     return {"prompt": prompt.as_column()} | {name: getattr(prompt, name) for name in ABOUT_THE_PROMPT}
 
 
-def _read(rows: QuerySet[Any], only: Q | None) -> Iterator[Any]:
-    return (rows if only is None else rows.filter(only)).order_by("pk").iterator(chunk_size=CHUNK)
+def _read(rows: QuerySet[Any], only: Q | None, tell: Told | None) -> Iterator[Any]:
+    chosen = rows if only is None else rows.filter(only)
+    for number, record in enumerate(chosen.order_by("pk").iterator(chunk_size=CHUNK), start=1):
+        yield record
+        if tell and number % CHUNK == 0:
+            tell(number)

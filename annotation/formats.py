@@ -68,8 +68,9 @@ def read(file: IO[bytes], name: str) -> Iterator[tuple[int, Row | UnreadableRow]
 
 
 def _write_jsonl(rows: Iterable[Row], columns: Sequence[str]) -> Iterator[bytes]:
+    as_json = json.JSONEncoder(ensure_ascii=False).encode
     for batch in batched(rows, BATCH):
-        lines = (json.dumps({name: row.get(name) for name in columns}, ensure_ascii=False) for row in batch)
+        lines = (as_json({name: row.get(name) for name in columns}) for row in batch)
         yield "".join(f"{line}\n" for line in lines).encode()
 
 
