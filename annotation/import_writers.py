@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from django.db.models import Max
 from django.utils import timezone
@@ -150,12 +150,14 @@ class Writer:
 
     def _new(self, prompt: ImportedPrompt, row: ImportedRow | None = None) -> NewPrompt:
         """`row`: the instruction's own, which says when it was written, by whom and what review thought of it."""
-        given = {"kind": prompt.kind, "use_case": prompt.use_case, "split": prompt.split, "digest": prompt.digest}
+        given: dict[str, Any] = {
+            "kind": prompt.kind, "use_case": prompt.use_case, "split": prompt.split, "digest": prompt.digest,
+        }  # fmt: skip
         if row is not None:
             origin = _origin(row) | ({"dated": True} if row.created_at else {})
             given |= {"review": row.review, "created_at": row.created_at, "origin": origin}
         language = prompt.language or self.project.languages[0]
-        return NewPrompt(prompt.messages, language=language, **{k: v for k, v in given.items() if v})  # type: ignore[arg-type]
+        return NewPrompt(prompt.messages, language=language, **{k: v for k, v in given.items() if v})
 
     def _completions(
         self, prompts: Sequence[Prompt], before: Sequence[Prompt], rows: Sequence[ImportedRow]

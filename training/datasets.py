@@ -32,6 +32,7 @@ PAPERS_PROMPTS_PER_AUTHOR = 200
 BEYOND_THE_CAP = "of prompts beyond the cap of their author"
 
 Row = TypeVar("Row", Prompt, Demonstration, Ranking)
+Judged = TypeVar("Judged", Demonstration, Ranking)
 LeftOut = dict[str, Counter[str]]
 
 
@@ -156,7 +157,7 @@ class _Freeze:
         self.left_out[f"{rows.model._meta.model_name}s"]["by people who have not qualified"] = others.count()
         return rows.exclude(pk__in=others.values("pk"))
 
-    def _of_prompts(self, usable: QuerySet[Prompt], beyond: list[int], rows: QuerySet[Row]) -> QuerySet[Row]:
+    def _of_prompts(self, usable: QuerySet[Prompt], beyond: list[int], rows: QuerySet[Judged]) -> QuerySet[Judged]:
         """The rows of the prompts chosen. Those of prompts beyond the cap are counted."""
         rows = rows.filter(prompt__in=usable.values("id"))
         others = rows.filter(prompt__in=beyond)

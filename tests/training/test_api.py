@@ -34,7 +34,8 @@ def made(lab: Lab) -> dict[str, int]:
     )
     reward = RewardModel.objects.create(project=lab.project, name="reward", path="models/none", parent=lab.base)
     return {
-        "dataset": dataset.pk, "other": other.pk, "round": round.pk, "run": run.pk, "policy": lab.base.pk, "reward_model": reward.pk,
+        "dataset": dataset.pk, "other": other.pk,
+        "round": round.pk, "run": run.pk, "policy": lab.base.pk, "reward_model": reward.pk,
     }  # fmt: skip
 
 

@@ -84,7 +84,8 @@ def test_columns_have_the_types_that_trl_names_conversational(lab: Lab, loaded: 
 
 def test_answers_are_there_as_prompt_and_completion_and_as_one_conversation(lab: Lab, loaded: Any) -> None:
     dataset = freeze(lab.project, user=None)
-    expected = [(said("user", row["prompt"]), said("assistant", row["completion"])) for row in rows(dataset, "demonstrations")]  # fmt: skip
+    answered = rows(dataset, "demonstrations")
+    expected = [(said("user", row["prompt"]), said("assistant", row["completion"])) for row in answered]
     pairs = loaded(dataset, "demonstrations")["train"]
     assert [(row["prompt"], row["completion"]) for row in pairs] == expected
     conversations = loaded(dataset, "messages")["train"]["messages"]

@@ -11,7 +11,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, gettext_noop
 
 from annotation import audit
-from annotation.models import Project
+from annotation.models import Project, UseCase
+from annotation.templatetags.plumbline import language_name
 from annotation.views.decorators import SignedInRequest
 from training import data_card
 from training.datasets import DatasetError
@@ -51,7 +52,7 @@ REASONS = (
 NAMES = {
     "languages": gettext_lazy("Languages"),
     "use_cases": gettext_lazy("Use cases"),
-    "prompts_per_author": gettext_lazy("Prompts of one author, at most"),
+    "prompts_per_author": gettext_lazy("Prompts an author"),
     "version": gettext_lazy("Code version"),
     "unknown": gettext_lazy("unknown"),
 }
@@ -93,6 +94,7 @@ def difference(request: SignedInRequest, dataset: Dataset) -> HttpResponse:
     """What sets it apart from another of the project, `with`: by default the one before it. The older comes first."""
     others = dataset.project.datasets.exclude(pk=dataset.pk)
     chosen = request.GET.get("with", "")
+    other: Dataset | None
     if chosen:
         other = get_object_or_404(others, pk=chosen if chosen.isdecimal() else 0)
     else:
@@ -137,8 +139,10 @@ def _files(dataset: Dataset, ending: str) -> list[dict[str, Any]]:
 
 def _about(stem: str) -> str:
     """What a file holds, in words; of some kinds both halves are told alike."""
-    told = FILES.get(stem) or FILES.get(stem.removesuffix("_held_out"), "")
-    return str(told) if stem in FILES or not told else _("%(rows)s; of prompts that no training sees") % {"rows": told}
+    if stem in FILES:
+        return str(FILES[stem])
+    told = FILES.get(stem.removesuffix("_held_out"))
+    return _("%(rows)s; of prompts that no training sees") % {"rows": told} if told else ""
 
 
 def _place(name: str) -> tuple[int, str]:
@@ -147,9 +151,9 @@ def _place(name: str) -> tuple[int, str]:
     return (known.index(stem) if stem in known else len(known)), name
 
 
-def _filters(dataset: Dataset) -> list[tuple[str, Any]]:
+def _filters(dataset: Dataset) -> list[tuple[str, str]]:
     chosen = ((name, value) for name, value in dataset.filters.items() if name != "up_to")
-    return [(str(NAMES.get(name, name)), value if isinstance(value, list) else [value]) for name, value in chosen]
+    return [(str(NAMES.get(name, name)), _plain(name, value)) for name, value in chosen]
 
 
 def _guidelines(dataset: Dataset) -> list[tuple[str, list[tuple[str, int]]]]:
@@ -170,9 +174,20 @@ def _shown(found: Difference) -> dict[str, Any]:
         "guidelines": [
             (KINDS.get(fact.kind, fact.kind), NAMES.get(fact.name, fact.name), fact) for fact in found.guidelines
         ],
-        "made_with": [(NAMES.get(fact.name, fact.name), _plain(fact.before), _plain(fact.after)) for fact in made],
+        "made_with": [
+            (NAMES.get(fact.name, fact.name), _plain(fact.name, fact.before), _plain(fact.name, fact.after))
+            for fact in made
+        ],
     }
 
 
-def _plain(value: Any) -> str:
-    return ", ".join(map(str, value)) if isinstance(value, list) else "–" if value is None else str(value)
+def _plain(name: str, value: Any) -> str:
+    """A filter's value, or another thing that a dataset says of itself, in words."""
+    if value is None:
+        return "–"
+    if not isinstance(value, list):
+        return str(value)
+    words = {"languages": language_name, "use_cases": lambda key: str(dict(UseCase.choices).get(key, key))}.get(
+        name, str
+    )
+    return ", ".join(words(each) for each in value)

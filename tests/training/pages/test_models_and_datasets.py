@@ -117,7 +117,10 @@ class TestDatasets:
         assert f"Dataset {dataset.pk} is frozen." in response.content.decode()
         assert {name: dataset.filters[name] for name in given} == given | {"prompts_per_author": 200}
         assert dataset.created_by == scene.people.rosa
-        assert "Prompts of one author, at most</dt><dd>200</dd>" in response.content.decode()
+        page = response.content.decode()
+        assert "Prompts an author</dt><dd>200</dd>" in page
+        assert "Use cases</dt><dd>other</dd>" in page
+        assert "Languages</dt><dd>English</dd>" in page
 
     def test_too_little_to_freeze_is_said(self, scene: Scene, rosa: Client) -> None:
         response = rosa.post(scene.address("datasets"), {})
