@@ -7,20 +7,24 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import combinations
 from typing import Any
 
-from django.db.models import Q, QuerySet
+from django.db.models import Prefetch, Q, QuerySet
 from django.db.models.expressions import RawSQL
 from django.utils.crypto import salted_hmac
 
 from annotation import formats
 from annotation.adding import batched
 from annotation.formats import FORMATS, Row
-from annotation.models import Completion, Demonstration, Project, Prompt, Ranking
+from annotation.models import Completion, Demonstration, Guidelines, Project, Prompt, Ranking
 
 __all__ = ["FORMATS", "KINDS", "comparison_rows", "demonstration_rows", "instruction_rows", "ranking_rows", "stream"]
 
 CHUNK = 500
 PSEUDONYM = re.compile(r"annotator-[0-9a-f]{12}")
-UNREAD = ("prompt__bands", "guidelines__text")  # long, and in no file
+# Each of them once a chunk, not once a row, and without what is long and in no file.
+REFERRED = (
+    Prefetch("prompt", Prompt.objects.defer("bands")),
+    Prefetch("guidelines", Guidelines.objects.defer("text")),
+)
 Work = Prompt | Demonstration | Ranking
 Told = Callable[[int], None]
 Output = tuple[str, str]  # a completion's text, and the name of the generator that wrote it
@@ -67,8 +71,8 @@ def instruction_rows(project: Project, *, only: Q | None = None, tell: Told | No
 
 
 def demonstration_rows(project: Project, *, only: Q | None = None, tell: Told | None = None) -> Iterator[Row]:
-    demonstrations = Demonstration.objects.filter(prompt__project=project).select_related("prompt", "guidelines")
-    for demonstration in _read(demonstrations.defer(*UNREAD), only, tell):
+    demonstrations = Demonstration.objects.filter(prompt__project=project).prefetch_related(*REFERRED)
+    for demonstration in _read(demonstrations, only, tell):
         yield {
             **_about(demonstration.prompt), "completion": demonstration.text, "review": demonstration.review,
             "author": signature(project, demonstration), "guidelines": guidelines_of(demonstration),
@@ -78,8 +82,8 @@ def demonstration_rows(project: Project, *, only: Q | None = None, tell: Told | 
 
 def ranking_rows(project: Project, *, only: Q | None = None, tell: Told | None = None) -> Iterator[Row]:
     """Each ranking with its completions in the order shown, then the twins that were not. Lower ranks are better."""
-    rankings = Ranking.objects.filter(prompt__project=project).select_related("prompt", "guidelines")
-    for batch in batched(_read(rankings.defer(*UNREAD), only, tell), CHUNK):
+    rankings = Ranking.objects.filter(prompt__project=project).prefetch_related(*REFERRED)
+    for batch in batched(_read(rankings, only, tell), CHUNK):
         shown = {completion for ranking in batch for completion in ranking.ranks_with_twins()}
         one_of = RawSQL("select unnest(%s::bigint[])", [list(shown)])  # thousands of parameters are slow to prepare
         made = Completion.objects.filter(pk__in=one_of).values_list("pk", "text", "generator__name")

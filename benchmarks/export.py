@@ -16,6 +16,9 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +28,8 @@ OUTPUTS = 4
 PAIRS = OUTPUTS * (OUTPUTS - 1) // 2
 SLUG = "benchmark"
 DICE = random.Random(0)
+SENTENCES = [" ".join(DICE.choices(WORDS, k=38)) + "." for _number in range(2_000)]
+NOW = datetime.now(UTC)
 
 
 def main() -> None:
@@ -83,55 +88,67 @@ def fill(rankings: int) -> None:
     django.setup()
     from django.db import connection
 
-    from annotation.adding import BATCH
     from annotation.models import Generator, GeneratorKind, Guidelines, Project, User
 
     project = Project.objects.create(name=SLUG, slug=SLUG)
-    guidelines = Guidelines.objects.create(project=project, version=1, text="Be kind.")
-    people = [User.objects.create(username=f"person-{number}") for number in range(2)]
+    rules = Guidelines.objects.create(project=project, version=1, text="Be kind.")
+    people = [User.objects.create(username=f"person-{number}").pk for number in range(2)]
     models = [
-        Generator.objects.create(project=project, kind=GeneratorKind.EXTERNAL, name=f"model-{number}")
+        Generator.objects.create(project=project, kind=GeneratorKind.EXTERNAL, name=f"model-{number}").pk
         for number in range(OUTPUTS)
     ]
-    made = 0
-    while made < rankings:
-        made += fill_batch(project, models, people, guidelines, start=made, most=min(BATCH, rankings - made))
+    prompts = range(1, -(-rankings * 2 // 3) + 1)
+    tables = {
+        "wording (project_id, digest, split, pool)": (
+            (project.pk, digest(prompt), "train", "reward") for prompt in prompts
+        ),
+        "prompt (id, project_id, messages, digest, split, pool, kind, use_case, language, bands, harmful, review, "
+        "created_at)": (
+            (
+                prompt, project.pk, json.dumps([{"role": "user", "content": question(prompt)}]), digest(prompt),
+                "train", "reward", "plain", "other", "en", "{}", False, "pending", NOW,
+            )
+            for prompt in prompts
+        ),
+        "completion (id, prompt_id, generator_id, text, sampling, giveaway, created_at)": (
+            (pk, prompt, model, DICE.choice(SENTENCES), "{}", "", NOW)
+            for prompt in prompts
+            for pk, model in zip(outputs(prompt), models, strict=True)
+        ),
+        "ranking (prompt_id, annotator_id, groups, shown, ratings, flags, twins, note, guidelines_id, seconds, review, "
+        "origin, created_at)": islice(ranking_rows(prompts, people, rules.pk), rankings),
+    }  # fmt: skip
     with connection.cursor() as cursor:
+        cursor.execute("set session_replication_role = replica")  # foreign keys are not looked up row by row
+        for table, rows in tables.items():
+            with cursor.copy(f"copy annotation_{table} from stdin") as copy:
+                for row in rows:
+                    copy.write_row(row)
         cursor.execute("analyze")
 
 
-def fill_batch(project: Any, models: Any, people: Any, guidelines: Any, *, start: int, most: int) -> int:
-    """Two rankings of every other prompt, and one of the others; how many rankings."""
-    from annotation.copying import copied
-    from annotation.models import Completion, Pool, Prompt, Ranking, Split, Wording
-
-    asked = [f"Question {start + number} about {said(6)}: what should a person know of it?" for number in range(most)]
-    hashes = [hashlib.sha256(text.encode()).hexdigest() for text in asked]
-    about = {"project": project, "split": Split.TRAIN, "pool": Pool.REWARD}
-    copied(Wording(digest=digest, **about) for digest in hashes)
-    prompts = copied(
-        Prompt(messages=[{"role": "user", "content": text}], digest=digest, **about)
-        for text, digest in zip(asked, hashes, strict=True)
-    )
-    outputs = copied(
-        Completion(prompt=prompt, generator=model, text=said(38)) for prompt in prompts for model in models
-    )
-    made = []
-    for place, prompt in enumerate(prompts):
-        for person in people[: 1 + place % 2]:
-            shown = [each.pk for each in outputs[place * OUTPUTS : (place + 1) * OUTPUTS]]
+def ranking_rows(prompts: range, people: list[int], guidelines: int) -> Iterator[tuple[Any, ...]]:
+    """Of every prompt one person's, and of every other the other's too."""
+    for prompt in prompts:
+        for person in people[: 1 + prompt % 2]:
+            shown = list(outputs(prompt))
             DICE.shuffle(shown)
-            made.append(
-                Ranking(
-                    prompt=prompt, annotator=person, groups=[[each] for each in shown], shown=shown, seconds=31.5,
-                    ratings={str(shown[0]): 6}, guidelines=guidelines,
-                )
-            )  # fmt: skip
-    return len(copied(made[:most]))
+            groups, ratings = json.dumps([[each] for each in shown]), json.dumps({str(shown[0]): 6})
+            order = "{" + ",".join(map(str, shown)) + "}"
+            yield prompt, person, groups, order, ratings, "{}", "{}", "", guidelines, 31.5, "pending", "{}", NOW
 
 
-def said(words: int) -> str:
-    return " ".join(DICE.choices(WORDS, k=words)) + "."
+def outputs(prompt: int) -> range:
+    """The numbers of a prompt's completions."""
+    return range(prompt * OUTPUTS, (prompt + 1) * OUTPUTS)
+
+
+def question(prompt: int) -> str:
+    return f"Question {prompt}: what should a person know of it? {SENTENCES[prompt % len(SENTENCES)][:60]}"
+
+
+def digest(prompt: int) -> str:
+    return hashlib.sha256(question(prompt).encode()).hexdigest()
 
 
 if __name__ == "__main__":
