@@ -187,7 +187,6 @@ def _plain(name: str, value: Any) -> str:
         return "–"
     if not isinstance(value, list):
         return str(value)
-    words = {"languages": language_name, "use_cases": lambda key: str(dict(UseCase.choices).get(key, key))}.get(
-        name, str
-    )
-    return ", ".join(words(each) for each in value)
+    use_cases = dict(UseCase.choices)
+    words = [language_name(each) if name == "languages" else str(use_cases.get(each, each)) for each in value]
+    return ", ".join(words)
