@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('annotation', '0010_imports'),
+        ('annotation', '0012_use_cases_of_annotators'),
     ]
 
     operations = [
