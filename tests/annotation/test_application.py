@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 from django.core import checks
+from django.db.models.functions import Now
 from django.test import Client
 from django.urls import reverse
-from django.utils import timezone
 
 from annotation.apps import leases_are_swept, postgres_is_new_enough, sign_up_is_by_invitation
 from annotation.models import Assignment, User
@@ -48,7 +48,7 @@ def test_strangers_can_not_sign_up(world: World) -> None:
 def test_the_task_releases_what_ran_out(world: World) -> None:
     make_ranking_item(world.project)
     taken(world.project, world.alice)
-    Assignment.objects.update(lease_expires_at=timezone.now() - timedelta(seconds=1))
+    Assignment.objects.update(lease_expires_at=Now() - timedelta(seconds=1))
     assert release_expired_leases() == 1
 
 

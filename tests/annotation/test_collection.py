@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from django.db import IntegrityError, connection, transaction
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from annotation import assignment as leases
@@ -24,7 +25,7 @@ HELLO = [{"role": "user", "content": "Say hello."}]
 
 
 def run_out(assignment: Assignment) -> None:
-    Assignment.objects.filter(pk=assignment.pk).update(lease_expires_at=timezone.now() - timedelta(seconds=1))
+    Assignment.objects.filter(pk=assignment.pk).update(lease_expires_at=Now() - timedelta(seconds=1))
     leases.release_expired()
 
 
