@@ -124,9 +124,7 @@ def _win_rate(
 ) -> Interval:
     """Whose first output the annotators prefer, through the ordinary queue; a tie, or the same text, is half a win."""
     pairs = {row["id"]: (texts["sft"][str(row["prompt"])][0], texts["ppo"][str(row["prompt"])][0]) for row in prompts}
-    won = {
-        str(prompt): [0.5] for prompt, (sft, ppo) in pairs.items() if sft == ppo or not sft.strip() or not ppo.strip()
-    }
+    won = {str(prompt): [0.5] for prompt, pair in pairs.items() if not can_be_compared(*pair)}
     asked = {prompt: pair for prompt, pair in pairs.items() if str(prompt) not in won}
     added = [
         add_completions(policy.generator, [NewCompletion(prompt, pair[side], {}) for prompt, pair in asked.items()])
@@ -146,6 +144,11 @@ def _win_rate(
     if len(won) < len(pairs):
         raise measure.StudyFailed(f"Of {len(pairs)} comparisons {len(won)} were judged.")
     return mean_over_prompts(won, seed=study.plan.seed)
+
+
+def can_be_compared(one: str, other: str) -> bool:
+    """Whether the queue shows both: no output is empty, and of two that differ in the white space around them one."""
+    return bool(one.strip() and other.strip()) and one.strip() != other.strip()
 
 
 def _agreement(study: Study, last_ranking: Ranking) -> float | None:
