@@ -7,8 +7,9 @@ of words, word pairs and length (`linear_judge`) fitted to the same rankings.
 
 The figure is the share of pairs of unequal `rank` that are ordered rightly, pooled over the folds. Differences come
 with the 95 % interval of a paired bootstrap over prompts: pairs of one prompt are not independent. `ratio` is our
-accuracy over that of the longer output. Seconds and processor seconds are those of both stages, the start of Python
-included.
+accuracy over that of the longer output. Seconds and processor seconds are those of training, the start of Python
+included. With `--authors` the model also learns, before it sees a ranking, to name the `model` that wrote each output
+of the other four folds; it is never told who wrote what it judges.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ PRETRAIN: dict[str, Any] = {
     "max_position_embeddings": 4096, "initializer_range": 0.05, "learning_rate": 2e-3, "batch_size": 32, "epochs": 1,
     "token_budget": 2048, "log_every": 20,
 }  # fmt: skip
+AUTHORS: dict[str, Any] = {"learning_rate": 1e-3, "warmup_steps": 10, "batch_size": 16, "epochs": 1, "log_every": 20}
 REWARD: dict[str, Any] = {
     "learning_rate": 1e-3, "warmup_steps": 5, "final_lr_fraction": 0, "weight_decay": 0.1, "batch_size": 8, "epochs": 1,
     "max_length": 4096, "token_budget": 8192,
@@ -56,12 +58,15 @@ def main() -> None:
     parser.add_argument("--json", type=Path, required=True, help="where to write the figures")
     parser.add_argument("--folds", type=int, nargs="+", default=list(range(FOLDS)), help="those to run; all of them")
     parser.add_argument("--keep", type=Path, help="a folder to keep the models in; a call that finds them goes on")
+    parser.add_argument("--authors", action="store_true", help="learn to name the authors of outputs first")
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        sides.write(arguments.json, report(arguments.rankings, arguments.folds, folder=arguments.keep or Path(folder)))
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = arguments.keep or Path(temporary)
+        figures = report(arguments.rankings, arguments.folds, folder=folder, authors=arguments.authors)
+        sides.write(arguments.json, figures)
 
 
-def report(path: Path, folds: Sequence[int], *, folder: Path) -> sides.Figures:
+def report(path: Path, folds: Sequence[int], *, folder: Path, authors: bool = False) -> sides.Figures:
     from training.algorithms.data import ranking_problem, read_rows
 
     rows = read_rows(path, ranking_problem)
@@ -69,7 +74,7 @@ def report(path: Path, folds: Sequence[int], *, folder: Path) -> sides.Figures:
     for fold in folds:
         rest = [row for row in rows if fold_of(row["prompt"]) != fold]
         held_out = [row for row in rows if fold_of(row["prompt"]) == fold]
-        judgements, figures = run_fold(rest, held_out, folder / str(fold))
+        judgements, figures = run_fold(rest, held_out, folder / str(fold), authors=authors)
         judged += judgements
         each.append({"fold": fold, **accuracies(judgements), **figures})
         print(json.dumps(each[-1]), flush=True)
@@ -82,6 +87,7 @@ def report(path: Path, folds: Sequence[int], *, folder: Path) -> sides.Figures:
         "linear_less_longer": difference(judged, LINEAR, LONGER),
         "folds": each,
         "pretrain": PRETRAIN,
+        "authors": AUTHORS if authors else None,
         "reward_model": REWARD,
         "machine": sides.machine(),
     }
@@ -92,22 +98,25 @@ def fold_of(prompt: Any) -> int:
     return int(hashlib.sha256(text.encode()).hexdigest(), 16) % FOLDS
 
 
-def run_fold(rest: Rankings, held_out: Rankings, folder: Path) -> tuple[list[Judged], sides.Figures]:
+def run_fold(rest: Rankings, held_out: Rankings, folder: Path, *, authors: bool) -> tuple[list[Judged], sides.Figures]:
     """What each judge makes of the held-out rankings, and what ours took."""
     from benchmarks.linear_judge import LinearJudge
 
     folder.mkdir(parents=True, exist_ok=True)
-    files = {"rest": rest, "held_out": held_out, "texts": texts(rest)}
+    files = {"rest": rest, "held_out": held_out, "texts": texts(rest)} | ({"authors": named(rest)} if authors else {})
     paths = {name: folder / f"{name}.jsonl" for name in files}
     for name, rows in files.items():
         paths[name].write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    stages = [
-        run_stage("pretrain", folder / "base", PRETRAIN, texts=paths["texts"]),
-        run_stage("reward_model", folder / "judge", REWARD, base=folder / "base" / "model", rankings=paths["rest"]),
-    ]
-    judge = folder / "judge" / "model"
-    run_stage("score", folder / "scores", {}, reward_model=judge, completions=paths["held_out"])
-    scored = [json.loads(line) for line in (folder / "scores" / "scores.jsonl").read_text().splitlines()]
+    base, judge = folder / "base", folder / ("judge_with_authors" if authors else "judge")
+    stages = [run_stage("pretrain", base, PRETRAIN, texts=paths["texts"])]
+    if authors:
+        known = folder / "authors"
+        stages.append(run_stage("pretrain", known, AUTHORS, base=base / "model", texts=paths["authors"]))
+        base = known
+    stages.append(run_stage("reward_model", judge, REWARD, base=base / "model", rankings=paths["rest"]))
+    scores = judge / "scores"
+    run_stage("score", scores, {}, reward_model=judge / "model", completions=paths["held_out"])
+    scored = [json.loads(line) for line in (scores / "scores.jsonl").read_text().splitlines()]
     linear = LinearJudge().fit(rest)
     judgements = [judgement(row, linear) for row in scored]
     return judgements, {
@@ -123,6 +132,16 @@ def texts(rankings: Rankings) -> Rankings:
         {"messages": [*messages(row["prompt"]), {"role": "assistant", "content": each["text"]}]}
         for row in rankings
         for each in row["completions"]
+    ]
+
+
+def named(rankings: Rankings) -> Rankings:
+    """The same chats, gone on by a question after the author and its answer, which alone is learnt."""
+    return [
+        {"messages": [*chat["messages"], {"role": "user", "content": "Who?"}, {"role": "assistant", "content": author}]}
+        for chat, author in zip(
+            texts(rankings), (str(each["model"]) for row in rankings for each in row["completions"]), strict=True
+        )
     ]
 
 

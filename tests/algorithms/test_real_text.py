@@ -17,7 +17,7 @@ from tests.algorithms import tiny
 
 
 def ranking(prompt: str, *texts: str, ranks: tuple[float, ...] = (1, 2, 2)) -> dict[str, Any]:
-    completions = [{"text": text, "rank": rank} for text, rank in zip(texts, ranks, strict=True)]
+    completions = [{"text": text, "rank": rank, "model": "x"} for text, rank in zip(texts, ranks, strict=True)]
     return {"prompt": prompt, "completions": completions}
 
 
@@ -62,15 +62,29 @@ def test_the_interval_is_over_prompts_and_pairs_the_judges() -> None:
     assert difference(few, OURS, LONGER) == {"difference": 0.05, "low": -0.9, "high": 1.0}
 
 
+def test_the_author_of_an_output_is_what_is_learnt_of_a_chat_about_it() -> None:
+    row = ranking("p", "one", "two", ranks=(1, 2))
+    for author, each in zip("ab", row["completions"], strict=True):
+        each["model"] = author
+    chats = [[turn["content"] for turn in chat["messages"]] for chat in real_text.named([row])]
+    assert chats == [["p", "one", "Who?", "a"], ["p", "two", "Who?", "b"]]
+
+
 @pytest.mark.long
-def test_a_fold_runs_from_a_file_to_figures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("authors", [False, True])
+def test_a_fold_runs_from_a_file_to_figures(
+    authors: bool,  # noqa: FBT001
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     small = {"max_steps": 4, "max_length": 128, "token_budget": 2048}
     shape = {"vocab_size": 320, "hidden_size": 32, "num_layers": 1, "num_heads": 2, "intermediate_size": 48}
     monkeypatch.setattr(real_text, "PRETRAIN", small | shape)
+    monkeypatch.setattr(real_text, "AUTHORS", small)
     monkeypatch.setattr(real_text, "REWARD", small | {"learning_rate": 3e-3, "epochs": 4, "max_steps": 0})
     path = tmp_path / "rankings.jsonl.gz"
     path.write_bytes(gzip.compress("".join(json.dumps(row) + "\n" for row in PLANTED).encode()))
-    figures = real_text.report(path, [0], folder=tmp_path / "kept")
+    figures = real_text.report(path, [0], folder=tmp_path / "kept", authors=authors)
     held_out = [row for row in PLANTED if fold_of(row["prompt"]) == 0]
     assert figures["pairs"] == 2 * len(held_out)
     assert figures[LINEAR] == 1.0
@@ -79,5 +93,5 @@ def test_a_fold_runs_from_a_file_to_figures(tmp_path: Path, monkeypatch: pytest.
     assert fold["cpu_seconds"] > 0
     learnt_from = (tmp_path / "kept" / "0" / "rest.jsonl").read_text() + (tmp_path / "kept/0/texts.jsonl").read_text()
     assert not any(json.dumps(row["prompt"]) in learnt_from for row in held_out)
-    again = real_text.report(path, [0], folder=tmp_path / "kept")  # goes on from what was kept
+    again = real_text.report(path, [0], folder=tmp_path / "kept", authors=authors)  # goes on from what was kept
     assert again["folds"] == figures["folds"]
