@@ -57,7 +57,7 @@ class LinearJudge:
             weights.grad = torch.cat([torch.mv(back, down), sizes.T @ down]) + self.penalty * weights
             return (weight * F.softplus(-margin)).sum() + 0.5 * self.penalty * weights.square().sum()
 
-        optimiser.step(closure)  # type: ignore[no-untyped-call]
+        optimiser.step(closure)
         self.weights = weights.detach()
         return self
 
