@@ -24,7 +24,7 @@ Figures = dict[str, Any]
 def alternate(
     sides: Mapping[str, Sequence[str]], *, repeats: int, variables: Mapping[str, Mapping[str, str]] | None = None
 ) -> dict[str, list[Figures]]:
-    """What each side printed in each of its turns, with `peak_mb` of its process and `load` as it began.
+    """What each side printed in each of its turns, with `load` as it began and its process's `peak_mb`, `cpu_seconds`.
 
     variables: what a side has in its environment beside ours. Raises CalledProcessError where a side fails.
     """
@@ -48,7 +48,8 @@ def run(command: Sequence[str], *, variables: Mapping[str, str]) -> Figures:
     if process.returncode:
         raise subprocess.CalledProcessError(process.returncode, list(command), output=printed)
     figures: Figures = json.loads(printed.rpartition("\n")[2])
-    return {"peak_mb": round(used.ru_maxrss / 1024), "load": round(load, 2), **figures}
+    spent = {"peak_mb": round(used.ru_maxrss / 1024), "cpu_seconds": round(used.ru_utime + used.ru_stime, 2)}
+    return {**spent, "load": round(load, 2), **figures}
 
 
 def compared(found: Mapping[str, Sequence[Figures]], *, figure: str) -> Figures:

@@ -77,6 +77,18 @@ def test_a_gzipped_file_of_scores_trains_and_is_judged(stage: Stage, folders: di
     assert told["longer_wins"] == pytest.approx(0.5, abs=0.5)
 
 
+def test_rankings_too_long_to_be_judged_are_counted(
+    stage: Stage, folders: dict[str, Path], files: dict[str, str], tmp_path: Path
+) -> None:
+    long = {"prompt": "a", "completions": [{"text": "good " * 200, "rank": 1}, {"text": "bad", "rank": 2}]}
+    path = tmp_path / "rankings.jsonl"
+    path.write_text(Path(files["rankings"]).read_text() + json.dumps(long) + "\n")
+    assert stage("reward_model", base=folders["llama"], rankings=files["rankings"], out=tmp_path / "rm") == 0
+    assert stage("evaluate", reward_model=tmp_path / "rm" / "model", rankings=path, json=tmp_path / "out.json") == 0
+    told = json.loads((tmp_path / "out.json").read_text())
+    assert (told["left_out"], told["pairs"]) == (1, 24)
+
+
 def test_a_ranking_without_ranks_or_scores_is_refused(stage: Stage, folders: dict[str, Path], tmp_path: Path) -> None:
     path = tiny.write(
         tmp_path / "r.jsonl", [{"prompt": "a", "completions": [{"text": "b", "rank": 1}, {"text": "c", "score": 2}]}]

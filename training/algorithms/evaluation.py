@@ -62,6 +62,7 @@ def judge_rankings(model: Scorer, rankings: list[Ranking], *, settings: Evaluate
     accuracy of liking the longer output; `annotator_agreement` that of one annotator by another of the same outputs.
     """
     settings = within_positions(settings, model)
+    given = len(rankings)
     rankings = fitting(model, rankings, settings, what="rankings")
     judged = judgements(model, rankings, settings=settings)
     lengths = [[len(row.completion) for row in ranking.rows] for ranking, _ in judged]
@@ -71,6 +72,7 @@ def judge_rankings(model: Scorer, rankings: list[Ranking], *, settings: Evaluate
     ])  # fmt: skip
     figures: dict[str, Any] = {
         "pairs": len(pairs.margins),
+        "left_out": given - len(rankings),
         "ranking_loss": mean_loss(judged, ties=settings.ties),
         "length_correlation": judgement.length_correlation([rewards for _, rewards in judged], lengths),
     }
