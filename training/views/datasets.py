@@ -82,6 +82,7 @@ def detail(request: SignedInRequest, dataset: Dataset) -> HttpResponse:
         "left_out": left_out(dataset),
         "guidelines": _guidelines(dataset),
         "filters": _filters(dataset),
+        "up_to": [(KINDS.get(kind, kind), last) for kind, last in dataset.filters.get("up_to", {}).items()],
         "others": dataset.project.datasets.exclude(pk=dataset.pk),
         "rounds": dataset.rounds.order_by("-number"),
         "runs": dataset.runs.order_by("-id"),

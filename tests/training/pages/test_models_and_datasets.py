@@ -98,6 +98,12 @@ class TestDatasets:
     def test_an_empty_list_says_where_datasets_come_from(self, scene: Scene, rosa: Client) -> None:
         assert "Starting a round freezes what has been collected into one." in text(rosa, scene.address("datasets"))
 
+    def test_a_dataset_names_what_it_goes_up_to_in_the_readers_words(self, scene: Scene, rosa: Client) -> None:
+        dataset = scene.published_round().dataset
+        assert dataset is not None
+        Dataset.objects.filter(pk=dataset.pk).update(filters={"up_to": {"demonstrations": 7}})
+        assert "<dt>Answers</dt><dd>all up to number 7</dd>" in text(rosa, f"/datasets/{dataset.pk}/")
+
     def test_a_dataset_shows_hashes_rows_what_was_left_out_and_who_used_it(self, scene: Scene, rosa: Client) -> None:
         round = scene.published_round()
         assert round.dataset is not None
