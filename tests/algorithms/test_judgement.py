@@ -42,6 +42,23 @@ def test_calibration_compares_what_is_claimed_with_what_is_right() -> None:
     assert judgement.calibration_error(table) == pytest.approx((0.48 + 3 * (0.93 - 2 / 3)) / 4)
 
 
+@pytest.mark.parametrize(
+    ("margins", "expected"),
+    [
+        ([2.0, 2.0, 2.0, -2.0], math.log(3) / 2),  # three of four right: σ(2 s) = 3/4
+        ([2.0, -2.0], judgement.FLATTEST),  # a guess
+        ([-1.0, -3.0], judgement.FLATTEST),  # worse than one
+        ([0.1, 0.2], 1.0),  # always right, and not sharpened
+        ([], 1.0),  # nothing known
+    ],
+)
+def test_scores_are_scaled_down_to_what_held_out_rankings_bear_out(margins: list[float], expected: float) -> None:
+    def loss(scale: float) -> float:
+        return sum(math.log1p(math.exp(-scale * margin)) for margin in margins)
+
+    assert judgement.calibrating_scale(loss) == pytest.approx(expected, abs=2e-4)
+
+
 def test_length_is_compared_among_the_outputs_of_a_prompt_alone() -> None:
     # Within each prompt the longer scores less, though the prompt of long outputs scores more.
     rewards = [torch.tensor([2.0, 1.0]), torch.tensor([12.0, 11.0])]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -128,6 +129,33 @@ def test_demonstrations_score_zero_on_average(stage: Stage, base: str, files: di
     assert abs(sum(rewards) / len(rewards)) < 1e-4
     offset = json.loads((tmp_path / "rm" / "model" / "config.json").read_text())["reward_offset"]
     assert f"| reward_offset | {offset:.6g} |" in (tmp_path / "rm" / "model" / "README.md").read_text()
+
+
+@pytest.mark.parametrize("family", ["llama", "t5"])
+def test_a_calibrated_reward_model_orders_as_before_and_is_flatter(
+    stage: Stage, family: str, folders: dict[str, Path], files: dict[str, str], tmp_path: Path
+) -> None:
+    doubted = tmp_path / "doubted.jsonl"  # what it is trained on, the other way round
+    doubted.write_text("".join(json.dumps(_turned(row)) + "\n" for row in lines(Path(files["rankings"]))))
+    models = {}
+    for name, calibrate in (("plain", "false"), ("flat", "true")):
+        assert stage("reward_model", base=folders[family], rankings=files["rankings"], held_out=doubted,
+                     demonstrations=files["demonstrations"], out=tmp_path / name,
+                     set=[f"calibrate={calibrate}", "epochs=4"]) == 0  # fmt: skip
+        models[name] = load_reward_model(str(tmp_path / name / "model")).freeze()
+    figures = {name: json.loads((tmp_path / name / "result.json").read_text()) for name in models}
+    scale = figures["flat"]["reward_scale"]
+    assert scale < 0.9
+    assert "reward_scale" not in figures["plain"]
+    assert figures["flat"]["held_out/loss"] < figures["plain"]["held_out/loss"]
+    rows = [row for ranking in _rankings(files, models["plain"]) for row in ranking.rows]
+    with torch.no_grad():
+        plain, flat = (model.rewards(model.collate(rows)) for model in models.values())
+    assert torch.allclose(flat, scale * plain, atol=1e-5)  # offsets and all: demonstrations average 0 on either scale
+
+
+def _turned(row: dict[str, Any]) -> dict[str, Any]:
+    return row | {"completions": [each | {"rank": -each["rank"]} for each in row["completions"]]}
 
 
 @pytest.mark.parametrize("name", ["pretrain", "sft"])

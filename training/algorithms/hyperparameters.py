@@ -189,6 +189,11 @@ class Reward(Optimisation):
         choices=("drop", "half"),
     )
     group_by_length: bool = knob(default=False, help="Put rankings of like length into one batch: less padding.")
+    calibrate: bool = knob(
+        default=False,
+        help="Scale the scores down until they claim no more than the held-out rankings bear out.",
+        source="arXiv 1706.04599, 4.2",
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -193,7 +193,7 @@ class Trainer:
         )
         order = torch.randperm(len(episodes.rows), generator=generator).tolist()
         metrics = self._backward(episodes, order[minibatch * size : (minibatch + 1) * size])
-        if self.pretraining:
+        if self.pretraining and self.settings.ptx_coef:
             rows = [self.pretraining[i] for i in self.ptx_order.batch(step)]
             metrics["ptx/loss"] = language_model.backward(
                 self.policy, rows, settings=self.settings, weight=self.settings.ptx_coef

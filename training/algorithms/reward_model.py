@@ -15,6 +15,7 @@ from training.algorithms.checkpoints import State
 from training.algorithms.data import Encoder, Row
 from training.algorithms.errors import InputError
 from training.algorithms.hyperparameters import Computing, Reward
+from training.algorithms.judgement import calibrating_scale
 from training.algorithms.loop import train
 from training.algorithms.losses import ranking_loss
 from training.algorithms.networks import Scorer, new_reward_model, within_positions
@@ -172,6 +173,8 @@ def reward_model(
     shown = data.demonstrations(Path(demonstrations), model.encoder) if demonstrations else []
     figures = fit(run, model, rows, settings=settings, held_out=looked_at)
     figures |= {"rows": len(rows)}
+    if looked_at and settings.calibrate:
+        figures |= calibrate(model, looked_at, settings=settings)
     if shown:
         shown = data.within(shown, length=lambda row: row.length, limit=settings.max_length, what="demonstrations")
         scores = rewards_of(model, shown, settings=settings)
@@ -182,6 +185,11 @@ def reward_model(
         "demonstrations: `training.algorithms` subtracts it when it opens the model, so that demonstrations average 0; "
         "whoever opens it otherwise has to."
     )
+    if "reward_scale" in figures:
+        notes += (
+            " The head has been multiplied by `reward_scale`, which makes the loss on the held-out rankings least: "
+            "their loss and calibration are fitted by that one number, their accuracy is not touched by it."
+        )
     model_card.save(
         model, run, stage="reward_model", settings=settings, figures=figures, parents={"base": base}, notes=notes
     )
@@ -221,6 +229,19 @@ def fit(
         take_step=take_step,
         evaluate=look if held_out else None,
     )
+
+
+def calibrate(model: Scorer, rankings: Sequence[Ranking], *, settings: Reward) -> Metrics:
+    """Scale the head as `calibrating_scale` finds; the factor, and the loss on these rankings with it."""
+    judged = judgements(model, rankings, settings=settings)
+
+    def loss(scale: float) -> float:
+        return mean_loss([(ranking, scale * rewards) for ranking, rewards in judged], ties=settings.ties)
+
+    scale = calibrating_scale(loss)
+    with torch.no_grad():
+        model.score.weight.mul_(scale)
+    return {"reward_scale": scale, "held_out/loss": loss(scale)}
 
 
 def fitting(model: Scorer, rankings: list[Ranking], settings: Computing, *, what: str) -> list[Ranking]:

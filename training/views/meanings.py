@@ -157,6 +157,9 @@ MEANINGS: dict[str, Meaning] = {
     "reward_offset": Meaning(
         _("Reward offset"), POINTS, _("Taken from every score, so that demonstrations average 0.")
     ),
+    "reward_scale": Meaning(
+        _("Reward scale"), "", _("Factor on every score, so that it claims no more than held-out rankings bear out.")
+    ),
     "updates": Meaning(_("Updates"), "", _("How often the policy's weights were changed.")),
 }
 

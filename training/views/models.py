@@ -19,7 +19,7 @@ from training.views import folders
 from training.views.decorators import researchers_page, row_page
 
 OF_REWARD_MODELS = {
-    "pair_accuracy", "pairs", "ranking_loss", "reward_offset", "longer_wins", "length_correlation",
+    "pair_accuracy", "pairs", "ranking_loss", "reward_offset", "reward_scale", "longer_wins", "length_correlation",
     "calibration_error", "annotator_agreement", "agreement_pairs", "accuracy_by_gap", "reliability",
 }  # fmt: skip
 
