@@ -79,9 +79,9 @@ def calibration_error(table: Sequence[dict[str, float]]) -> float:
 def calibrating_scale(loss: Callable[[float], float]) -> float:
     """The factor on a reward model's scores, FLATTEST to 1, at which its loss on held-out rankings is least.
 
-    A model that learnt little claims too much, and PPO would follow it as one that knows. Scaled, a point of reward is a
-    nat of held-out odds whatever the model, and so kl_coef has one meaning (temperature scaling, arXiv 1706.04599, 4.2,
-    of scores instead of logits). Never above 1: few rankings that all agree prove no certainty.
+    A model that learnt little claims too much, and PPO would follow it as one that knows. Scaled, a point of reward is
+    a nat of held-out odds whatever the model, and so kl_coef has one meaning (temperature scaling, arXiv 1706.04599,
+    4.2, of scores instead of logits). Never above 1: few rankings that all agree prove no certainty.
 
     loss: the mean loss with all scores times the factor; convex in it, so that golden sections find the least one.
     """
