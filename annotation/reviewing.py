@@ -126,6 +126,11 @@ def undo(project: Project, *, reviewer: User, batch: uuid.UUID) -> int:
     return len(reviews)
 
 
+def has_batch(project: Project, batch: uuid.UUID) -> bool:
+    """Whether anybody decided so in this project."""
+    return Review.objects.filter(project=project, batch=batch).exists()
+
+
 def recent_batches(project: Project, reviewer: User, *, most: int = 3) -> list[Batch]:
     """The reviewer's last decisions that they can still take back, the newest first."""
     own = Review.objects.filter(project=project, reviewer=reviewer)

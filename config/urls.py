@@ -5,6 +5,8 @@ from django.contrib import admin
 from django.urls import include, path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
+from annotation.audiences import Anyone, Audience, SignedIn, Staff
+
 urlpatterns = [
     path("", include("annotation.urls")),
     path("account/", include("allauth.urls")),
@@ -17,3 +19,21 @@ urlpatterns = [
 
 if apps.is_installed("training"):  # collecting works without it
     urlpatterns += [path("", include("training.urls")), path("api/v1/", include("training.api.urls"))]
+
+# Whom the views are for that others wrote: by name, or by the beginning of the address. They see to it themselves.
+AUDIENCES: dict[str, Audience] = {
+    "admin/login/": Anyone(),
+    "admin/logout/": Anyone(),
+    "admin/": Staff(),
+    "i18n/setlang/": Anyone(),
+    "api/": SignedIn(),
+    "account/login/code/": SignedIn(),  # no codes are sent
+    "account/login/": Anyone(),
+    "account/signup/": Anyone(),
+    "account/inactive/": Anyone(),
+    "account/confirm-email/": Anyone(),
+    "account/^confirm-email/": Anyone(),
+    "account/password/reset/": Anyone(),
+    "account/^password/reset/": Anyone(),
+    "account/": SignedIn(),
+}

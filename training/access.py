@@ -5,26 +5,33 @@ Whoever ranks must never learn which model wrote what, so that to annotators non
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import Any
 
 from django.http import Http404
 
 from annotation.access import project_for
-from annotation.models import Project, Role, User
+from annotation.audiences import Members, Visitor
+from annotation.models import Role
 from training.models import Dataset, Policy, RewardModel, Round, TrainingRun
 
-Row = TypeVar("Row", Dataset, Policy, RewardModel, Round, TrainingRun)
+Kind = type[Dataset] | type[Policy] | type[RewardModel] | type[Round] | type[TrainingRun]
+RESEARCHERS = Members(Role.RESEARCHER)
 
 
-def researched_project(user: User, slug: str) -> Project:
-    """The project, if the person researches in it (admins may too)."""
-    return project_for(user, slug, Role.RESEARCHER)
+class ResearchersOf(Members):
+    """Who researches in the project of the row `pk` (admins may too). Stands for it: the row.
 
+    Unknown numbers, and those of other projects, are not there.
+    """
 
-def researched(kind: type[Row], user: User, pk: int) -> Row:
-    """The row of that number, if the person researches in its project; unknown and foreign ones are not there."""
-    row = kind._default_manager.filter(pk=pk).select_related("project").first()
-    if row is None:
-        raise Http404(f"No {kind._meta.verbose_name} {pk}.")
-    researched_project(user, row.project.slug)
-    return row
+    def __init__(self, kind: Kind) -> None:
+        super().__init__(Role.RESEARCHER)
+        self.kind = kind
+
+    def admit(self, user: Visitor, named: dict[str, Any]) -> list[Any]:
+        pk = named.pop("pk")
+        row = self.kind._default_manager.filter(pk=pk).select_related("project").first()
+        if row is None:
+            raise Http404(f"No {self.kind._meta.verbose_name} {pk}.")
+        project_for(user, row.project.slug, *self.roles)
+        return [row]

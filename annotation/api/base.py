@@ -1,4 +1,4 @@
-"""What every endpoint starts from: who asks, and how a refusal is answered."""
+"""What every endpoint starts from: whom it is for, who asks, and how a refusal is answered."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from rest_framework.response import Response
 from rest_framework.serializers import Serializer
 from rest_framework.views import APIView
 
-from annotation.models import User
+from annotation.audiences import Audiences, audience_for
+from annotation.models import Assignment, Project, User
 from annotation.refusals import Refused
 
 
@@ -22,7 +23,25 @@ class Conflict(APIException):
 
 
 class Endpoint(APIView):
-    """Authenticated; a verb's refusal becomes a 409 with its message."""
+    """For its audience alone; a verb's refusal becomes a 409 with its message."""
+
+    audience: Audiences
+    opened: Any = None  # what the audience may open, which the address names
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        """Before anything of the request is read. A method that there is not is answered as such."""
+        super().initial(request, *args, **kwargs)
+        if hasattr(self, (request.method or "").lower()):
+            opened = audience_for(self.audience, request.method).admit(self.user, dict(kwargs))
+            self.opened = opened[0] if opened else None
+
+    @property
+    def project(self) -> Project:
+        return cast(Project, self.opened)
+
+    @property
+    def assignment(self) -> Assignment:
+        return cast(Assignment, self.opened)
 
     @property
     def user(self) -> User:

@@ -16,11 +16,12 @@ from rest_framework import generics, serializers, status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from annotation import access, erasing, membership, my_work
+from annotation import erasing, membership, my_work
 from annotation.api.base import Endpoint, checked
 from annotation.api.data import AnyMediaType
 from annotation.api.serializers import WithdrawnSerializer
-from annotation.models import Invitation, Membership, PaidPer, PayRate, Project, Role, UseCase, User
+from annotation.audiences import Members, SignedIn
+from annotation.models import Invitation, Membership, PaidPer, PayRate, Role, UseCase, User
 from annotation.refusals import Refused
 
 
@@ -92,25 +93,26 @@ class JoinedSerializer(serializers.Serializer[Any]):
 class MemberList(Endpoint, generics.ListAPIView[Membership]):
     """The members, one entry a role."""
 
+    audience = Members(Role.ADMIN)
     serializer_class = MemberSerializer
     queryset = Membership.objects.none()
 
     def get_queryset(self) -> QuerySet[Membership]:
-        project = access.project_for(self.user, self.kwargs["slug"], Role.ADMIN)
-        return project.memberships.select_related("user").order_by("user__username", "role")
+        return self.project.memberships.select_related("user").order_by("user__username", "role")
 
     @extend_schema(request=NewMemberSerializer, responses={201: MemberSerializer})
     def post(self, request: Request, slug: str) -> Response:
         """Give a role to somebody who has an account."""
-        project = access.project_for(self.user, slug, Role.ADMIN)
         sent = checked(NewMemberSerializer, request)
         person = get_object_or_404(User, username__iexact=sent["username"], is_active=True)
-        membership.add(project, person, Role(sent["role"]), by=self.user)
-        member = project.memberships.select_related("user").get(user=person, role=sent["role"])
+        membership.add(self.project, person, Role(sent["role"]), by=self.user)
+        member = self.project.memberships.select_related("user").get(user=person, role=sent["role"])
         return Response(MemberSerializer(member).data, status.HTTP_201_CREATED)
 
 
 class MemberDetail(Endpoint):
+    audience = Members(Role.ADMIN)
+
     @extend_schema(request=LimitsSerializer, responses=MemberSerializer)
     def put(self, request: Request, slug: str, pk: int) -> Response:
         """Set an annotator's languages, use cases and daily cap."""
@@ -125,70 +127,71 @@ class MemberDetail(Endpoint):
         return Response(status=status.HTTP_204_NO_CONTENT)
 
     def member(self, slug: str, pk: int) -> Membership:
-        project = access.project_for(self.user, slug, Role.ADMIN)
-        return get_object_or_404(project.memberships.select_related("user", "project"), pk=pk)
+        return get_object_or_404(self.project.memberships.select_related("user", "project"), pk=pk)
 
 
 class Erase(Endpoint):
+    audience = Members(Role.ADMIN)
+
     @extend_schema(request=None, responses=WithdrawnSerializer)
     def post(self, request: Request, slug: str, username: str) -> Response:
         """Erase a person from the project, in the files of its datasets too. There is no way back."""
-        project = access.project_for(self.user, slug, Role.ADMIN)
-        person = get_object_or_404(erasing.people(project), username=username)
-        return Response(erasing.erase(project, person, by=self.user).counts())
+        person = get_object_or_404(erasing.people(self.project), username=username)
+        return Response(erasing.erase(self.project, person, by=self.user).counts())
 
 
 class RateList(Endpoint, generics.ListAPIView[PayRate]):
     """Rates of pay, each from a day on, in the project's currency."""
 
+    audience = Members(Role.ADMIN)
     serializer_class = RateSerializer
     queryset = PayRate.objects.none()
 
     def get_queryset(self) -> QuerySet[PayRate]:
-        return self.project().pay_rates.select_related("user").filter(user__username=self.kwargs["username"])
+        person = get_object_or_404(erasing.people(self.project), username=self.kwargs["username"])
+        return self.project.pay_rates.select_related("user").filter(user=person)
 
     @extend_schema(request=RateSerializer, responses={201: RateSerializer})
     def post(self, request: Request, slug: str, username: str) -> Response:
         """Set a person's rate from a day on; work of earlier days keeps the rate of its day."""
-        project = self.project()
-        person = get_object_or_404(User.objects.filter(memberships__project=project).distinct(), username=username)
-        rate = membership.pay(project, person, by=self.user, **checked(RateSerializer, request))
+        person = get_object_or_404(User.objects.filter(memberships__project=self.project).distinct(), username=username)
+        rate = membership.pay(self.project, person, by=self.user, **checked(RateSerializer, request))
         return Response(RateSerializer(rate).data, status.HTTP_201_CREATED)
-
-    def project(self) -> Project:
-        return access.project_for(self.user, self.kwargs["slug"], Role.ADMIN)
 
 
 class InvitationList(Endpoint, generics.ListAPIView[Invitation]):
     """The project's invitations. Their links are not among what is kept."""
 
+    audience = Members(Role.ADMIN)
     serializer_class = InvitationSerializer
     queryset = Invitation.objects.none()
 
     def get_queryset(self) -> QuerySet[Invitation]:
-        return access.project_for(self.user, self.kwargs["slug"], Role.ADMIN).invitations.all()
+        return self.project.invitations.all()
 
     @extend_schema(request=InviteSerializer, responses={201: InvitedSerializer})
     def post(self, request: Request, slug: str) -> Response:
         """Make a link that lets people in."""
-        project = access.project_for(self.user, slug, Role.ADMIN)
         sent = checked(InviteSerializer, request)
         lifetime = timedelta(days=sent.pop("days"))
-        invitation, secret = membership.invite(project, by=self.user, lifetime=lifetime, **sent)
+        invitation, secret = membership.invite(self.project, by=self.user, lifetime=lifetime, **sent)
         invitation.link = request.build_absolute_uri(reverse("join", args=[secret]))  # type: ignore[attr-defined]
         return Response(InvitedSerializer(invitation).data, status.HTTP_201_CREATED)
 
 
 class InvitationDetail(Endpoint):
+    audience = Members(Role.ADMIN)
+
     @extend_schema(responses={204: None})
     def delete(self, request: Request, slug: str, pk: int) -> Response:
         """Revoke it: it lets nobody in any more."""
-        project = access.project_for(self.user, slug, Role.ADMIN)
-        membership.revoke(get_object_or_404(project.invitations.select_related("project"), pk=pk), by=self.user)
+        membership.revoke(get_object_or_404(self.project.invitations.select_related("project"), pk=pk), by=self.user)
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
 class Join(Endpoint):
+    audience = SignedIn()
+
     @extend_schema(request=JoinSerializer, responses=JoinedSerializer)
     def post(self, request: Request) -> Response:
         """Become a member by an invitation."""
@@ -200,12 +203,12 @@ class Join(Endpoint):
 
 
 class Timesheets(Endpoint):
+    audience = Members(Role.ADMIN)
     content_negotiation_class = AnyMediaType
 
     @extend_schema(responses={(200, "text/csv"): OpenApiTypes.BINARY})
     def get(self, request: Request, slug: str) -> HttpResponse:
         """Everybody's days of work, with what they are owed."""
-        project = access.project_for(self.user, slug, Role.ADMIN)
-        response = HttpResponse(my_work.as_csv(project), content_type="text/csv; charset=utf-8")
-        response["Content-Disposition"] = f'attachment; filename="{project.slug}-timesheets.csv"'
+        response = HttpResponse(my_work.as_csv(self.project), content_type="text/csv; charset=utf-8")
+        response["Content-Disposition"] = f'attachment; filename="{self.project.slug}-timesheets.csv"'
         return response

@@ -5,10 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from django.db.models import QuerySet
-from django.utils.translation import gettext as _
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import generics, serializers, status
-from rest_framework.exceptions import PermissionDenied
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -23,7 +21,8 @@ from annotation.api.serializers import (
     ReleasedSerializer,
     ReleaseSerializer,
 )
-from annotation.models import Assignment, Guidelines, Project, Role, Terms, User
+from annotation.audiences import CreatingMembers, Creators, Members, SignedIn
+from annotation.models import Assignment, Guidelines, Project, Role, Terms
 from annotation.progress import progress
 
 
@@ -55,6 +54,7 @@ class VersionSerializer(serializers.Serializer[Any]):
 class ProjectList(Endpoint, generics.ListAPIView[Project]):
     """The projects that you are a member of; with `archived`, those in the archive."""
 
+    audience = {"GET": SignedIn(), "POST": Creators()}
     serializer_class = ProjectSerializer
     queryset = Project.objects.none()
 
@@ -69,73 +69,73 @@ class ProjectList(Endpoint, generics.ListAPIView[Project]):
     @extend_schema(request=NewProjectSerializer, responses={201: ProjectSerializer})
     def post(self, request: Request) -> Response:
         """Create a project, of which you are the admin."""
-        check_may_create(self.user)
         made = managing.create(by=self.user, **checked(NewProjectSerializer, request))
         return Response(ProjectSerializer(made).data, status.HTTP_201_CREATED)
 
 
 class ProjectDetail(Endpoint):
+    audience = {"GET": Members(), "PATCH": Members(Role.ADMIN)}
+
     @extend_schema(responses=ProjectDetailSerializer)
     def get(self, request: Request, slug: str) -> Response:
         """A project, the guidelines in force and your roles."""
-        project = access.project_for(self.user, slug)
-        roles = access.roles_of(self.user, project)
-        return Response(ProjectDetailSerializer(project, context={"roles": roles}).data)
+        roles = access.roles_of(self.user, self.project)
+        return Response(ProjectDetailSerializer(self.project, context={"roles": roles}).data)
 
     @extend_schema(request=SettingsSerializer, responses=ProjectSerializer)
     def patch(self, request: Request, slug: str) -> Response:
         """Change those settings that are sent. Each change is logged with the old value and the new one."""
-        project = access.project_for(self.user, slug, Role.ADMIN)
         reader = SettingsSerializer(data=request.data, partial=True)
         reader.is_valid(raise_exception=True)
-        managing.change(project, by=self.user, settings=reader.validated_data)
-        return Response(ProjectSerializer(project).data)
+        managing.change(self.project, by=self.user, settings=reader.validated_data)
+        return Response(ProjectSerializer(self.project).data)
 
 
 class Copy(Endpoint):
+    audience = CreatingMembers(Role.ADMIN)
+
     @extend_schema(request=CopySerializer, responses={201: ProjectSerializer})
     def post(self, request: Request, slug: str) -> Response:
         """A new project with the same settings, guidelines and terms, and none of the data."""
-        project = access.project_for(self.user, slug, Role.ADMIN)
-        check_may_create(self.user)
-        made = managing.copy(project, by=self.user, **checked(CopySerializer, request))
+        made = managing.copy(self.project, by=self.user, **checked(CopySerializer, request))
         return Response(ProjectSerializer(made).data, status.HTTP_201_CREATED)
 
 
 class Archive(Endpoint):
+    audience = Members(Role.ADMIN)
+
     @extend_schema(request=None, responses=ProjectSerializer)
     def post(self, request: Request, slug: str) -> Response:
         """Hand nothing out any more; what was collected stays."""
-        project = access.project_for(self.user, slug, Role.ADMIN)
-        managing.archive(project, by=self.user)
-        return Response(ProjectSerializer(project).data)
+        managing.archive(self.project, by=self.user)
+        return Response(ProjectSerializer(self.project).data)
 
 
 class Reopen(Endpoint):
+    audience = Members(Role.ADMIN)
+
     @extend_schema(request=None, responses=ProjectSerializer)
     def post(self, request: Request, slug: str) -> Response:
         """Take it out of the archive."""
-        project = access.project_for(self.user, slug, Role.ADMIN)
-        managing.reopen(project, by=self.user)
-        return Response(ProjectSerializer(project).data)
+        managing.reopen(self.project, by=self.user)
+        return Response(ProjectSerializer(self.project).data)
 
 
 class Versions(Endpoint, generics.ListAPIView[Any]):
     """All versions of a text, the one in force first."""
 
+    audience = Members(Role.ADMIN)
     serializer_class = VersionSerializer
     kind: type[Guidelines | Terms]
 
     def get_queryset(self) -> QuerySet[Any]:
-        project = access.project_for(self.user, self.kwargs["slug"], Role.ADMIN)
-        return self.kind._default_manager.filter(project=project).order_by("-version")
+        return self.kind._default_manager.filter(project=self.project).order_by("-version")
 
     @extend_schema(request=VersionSerializer, responses={201: VersionSerializer})
     def post(self, request: Request, slug: str) -> Response:
         """Publish the next version."""
-        project = access.project_for(self.user, slug, Role.ADMIN)
         text = checked(VersionSerializer, request)["text"]
-        made = managing.publish(self.kind, project, by=self.user, text=text)
+        made = managing.publish(self.kind, self.project, by=self.user, text=text)
         return Response(VersionSerializer(made).data, status.HTTP_201_CREATED)
 
 
@@ -150,34 +150,32 @@ class TermsVersions(Versions):
 
 
 class ProjectProgress(Endpoint):
+    audience = Members()
+
     @extend_schema(responses=ProgressSerializer)
     def get(self, request: Request, slug: str) -> Response:
         """How far the project is and what waits."""
-        return Response(ProgressSerializer(progress(access.project_for(self.user, slug))).data)
+        return Response(ProgressSerializer(progress(self.project)).data)
 
 
 class Leases(Endpoint, generics.ListAPIView[Assignment]):
     """Who holds what in the project, since when and until when."""
 
+    audience = Members(Role.ADMIN)
     serializer_class = HeldPieceSerializer
     queryset = Assignment.objects.none()
 
     def get_queryset(self) -> QuerySet[Assignment]:
-        project = access.project_for(self.user, self.kwargs["slug"], Role.ADMIN)
-        return Assignment.objects.held().filter(item__project=project)
+        return Assignment.objects.held().filter(item__project=self.project)
 
 
 class Release(Endpoint):
+    audience = Members(Role.ADMIN)
+
     @extend_schema(request=ReleaseSerializer, responses=ReleasedSerializer)
     def post(self, request: Request, slug: str) -> Response:
         """Give pieces that people hold back to the queue. Drafts stay; what is submitted late counts while it can."""
-        project = access.project_for(self.user, slug, Role.ADMIN)
         sent = checked(ReleaseSerializer, request)
-        held = Assignment.objects.held().filter(item__project=project)
+        held = Assignment.objects.held().filter(item__project=self.project)
         theirs = held.filter(annotator__username=sent["annotator"]).values_list("pk", flat=True)
-        return Response({"released": leases.release(project, {*sent["assignments"], *theirs}, by=self.user)})
-
-
-def check_may_create(user: User) -> None:
-    if not access.may_create_projects(user):
-        raise PermissionDenied(_("You may not create projects."))
+        return Response({"released": leases.release(self.project, {*sent["assignments"], *theirs}, by=self.user)})

@@ -9,9 +9,9 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from annotation import access
 from annotation import reports as verbs
 from annotation.api.base import Endpoint
+from annotation.audiences import Members
 from annotation.figures import Question
 from annotation.models import Report, ReportKind, Role, UseCase
 from annotation.quality.report import WhatIf
@@ -46,11 +46,9 @@ class Reports(Endpoint):
     """Small projects are answered at once; of the others a worker makes the figures, and the last ones are kept."""
 
     kind: ReportKind
-    role: Role
 
     def found(self, *, anew: bool) -> Response:
-        project = access.project_for(self.user, self.kwargs["slug"], self.role)
-        report = (verbs.ask if anew else verbs.find)(project, self.kind, self.question())
+        report = (verbs.ask if anew else verbs.find)(self.project, self.kind, self.question())
         return Response(ReportSerializer(report).data, status=202 if report.is_waiting else 200)
 
     def question(self) -> Question:
@@ -65,7 +63,8 @@ class Reports(Endpoint):
 
 
 class Quality(Reports):
-    kind, role = ReportKind.QUALITY, Role.REVIEWER
+    audience = Members(Role.REVIEWER)
+    kind = ReportKind.QUALITY
 
     @extend_schema(parameters=[WhatIfSerializer], responses={200: ReportSerializer, 202: ReportSerializer})
     def get(self, request: Request, slug: str) -> Response:
@@ -84,7 +83,8 @@ class Quality(Reports):
 
 
 class Leaderboard(Reports):
-    kind, role = ReportKind.LEADERBOARD, Role.RESEARCHER
+    audience = Members(Role.RESEARCHER)
+    kind = ReportKind.LEADERBOARD
 
     @extend_schema(parameters=[BoardSerializer], responses={200: ReportSerializer, 202: ReportSerializer})
     def get(self, request: Request, slug: str) -> Response:

@@ -13,15 +13,17 @@ from rest_framework import generics
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from annotation import access, reviewing
+from annotation import reviewing
 from annotation.api import serializers
 from annotation.api.base import Endpoint, checked
-from annotation.models import Completion, Project, Role, User, WorkKind
+from annotation.audiences import Members
+from annotation.models import Completion, Role, User, WorkKind
 
 KIND = OpenApiParameter("kind", str, OpenApiParameter.PATH, enum=WorkKind.values)
 
 
 class ReviewQueue(Endpoint, generics.ListAPIView[Any]):
+    audience = Members(Role.REVIEWER)
     serializer_class = serializers.ReviewedSerializer
     queryset = Completion.objects.none()  # for the schema alone
 
@@ -33,10 +35,9 @@ class ReviewQueue(Endpoint, generics.ListAPIView[Any]):
     @extend_schema(request=serializers.DecisionSerializer, responses=serializers.DecidedSerializer, parameters=[KIND])
     def post(self, request: Request, slug: str, kind: str) -> Response:
         """Accept pieces, reject them with a reason, or put them back. One's own, and what stands so, do not change."""
-        project = self.project()
         sent = checked(serializers.DecisionSerializer, request)
-        changed = reviewing.decide(project, reviewer=self.user, kind=self.kind(), **sent)
-        batch = reviewing.recent_batches(project, self.user, most=1)[0].id if changed else None
+        changed = reviewing.decide(self.project, reviewer=self.user, kind=self.kind(), **sent)
+        batch = reviewing.recent_batches(self.project, self.user, most=1)[0].id if changed else None
         return Response(serializers.DecidedSerializer({"changed": changed, "batch": batch}).data)
 
     def get_queryset(self) -> QuerySet[Any]:
@@ -44,8 +45,8 @@ class ReviewQueue(Endpoint, generics.ListAPIView[Any]):
         reader.is_valid(raise_exception=True)
         asked = dict(reader.validated_data)
         if name := asked.pop("author"):
-            asked["author"] = get_object_or_404(User, username=name, memberships__project=self.project())
-        return reviewing.find(self.project(), self.kind(), **asked)
+            asked["author"] = get_object_or_404(User, username=name, memberships__project=self.project)
+        return reviewing.find(self.project, self.kind(), **asked)
 
     def paginate_queryset(self, queryset: Any) -> Any:
         """With what each piece's page shows beside it, looked up for all at once."""
@@ -59,9 +60,6 @@ class ReviewQueue(Endpoint, generics.ListAPIView[Any]):
             piece.texts = [[texts[pk] for pk in group] for group in getattr(piece, "groups", [])]
         return pieces
 
-    def project(self) -> Project:
-        return access.project_for(self.user, self.kwargs["slug"], Role.REVIEWER)
-
     def kind(self) -> WorkKind:
         if self.kwargs["kind"] not in WorkKind.values:
             raise Http404
@@ -69,8 +67,11 @@ class ReviewQueue(Endpoint, generics.ListAPIView[Any]):
 
 
 class UndoReview(Endpoint):
+    audience = Members(Role.REVIEWER)
+
     @extend_schema(request=None, responses=serializers.UndoneSerializer)
     def post(self, request: Request, slug: str, batch: uuid.UUID) -> Response:
         """Take decisions of yours back that you made at once; what somebody has decided since stays."""
-        project = access.project_for(self.user, slug, Role.REVIEWER)
-        return Response({"changed": reviewing.undo(project, reviewer=self.user, batch=batch)})
+        if not reviewing.has_batch(self.project, batch):
+            raise Http404
+        return Response({"changed": reviewing.undo(self.project, reviewer=self.user, batch=batch)})

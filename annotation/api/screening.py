@@ -11,11 +11,12 @@ from rest_framework import generics, serializers, status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from annotation import access, managing
+from annotation import managing
 from annotation import screening as verbs
 from annotation.api.base import Endpoint, checked
 from annotation.api.serializers import AssignmentSerializer
 from annotation.api.work import shown
+from annotation.audiences import Members
 from annotation.models import Assignment, Item, Project, Purpose, Role
 
 PURPOSES = [(purpose.value, purpose.label) for purpose in Purpose if purpose]
@@ -61,9 +62,7 @@ class StandingSerializer(serializers.Serializer[Any]):
 
 
 class Researchers(Endpoint):
-    @property
-    def project(self) -> Project:
-        return access.project_for(self.user, self.kwargs["slug"], Role.RESEARCHER)
+    audience = Members(Role.RESEARCHER)
 
 
 class Screening(Researchers):
@@ -75,11 +74,10 @@ class Screening(Researchers):
     @extend_schema(request=BarSerializer, responses=BarSerializer)
     def patch(self, request: Request, slug: str) -> Response:
         """Change what is sent of them."""
-        project = self.project
         reader = BarSerializer(data=request.data, partial=True)
         reader.is_valid(raise_exception=True)
-        managing.change(project, by=self.user, settings=reader.validated_data)
-        return Response(BarSerializer(project).data)
+        managing.change(self.project, by=self.user, settings=reader.validated_data)
+        return Response(BarSerializer(self.project).data)
 
 
 class ScreeningSets(Researchers, generics.ListAPIView[Item]):

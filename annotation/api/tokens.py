@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import cast
 
 from django.db.models import QuerySet
 from django.utils.translation import gettext as _
@@ -15,12 +16,14 @@ from rest_framework.response import Response
 from annotation import audit
 from annotation.api.base import Endpoint, checked
 from annotation.api.serializers import IssuedSerializer, IssueSerializer, TokenSerializer
+from annotation.audiences import OwnToken, SignedIn
 from annotation.models import ApiToken
 
 
 class TokenList(Endpoint, generics.ListAPIView[ApiToken]):
     """Your tokens."""
 
+    audience = SignedIn()
     serializer_class = TokenSerializer
     queryset = ApiToken.objects.none()
 
@@ -41,11 +44,12 @@ class TokenList(Endpoint, generics.ListAPIView[ApiToken]):
 class TokenDetail(Endpoint, generics.DestroyAPIView[ApiToken]):
     """Make a token useless."""
 
+    audience = OwnToken()
     serializer_class = TokenSerializer
     queryset = ApiToken.objects.none()
 
-    def get_queryset(self) -> QuerySet[ApiToken]:
-        return ApiToken.objects.filter(user=self.user)
+    def get_object(self) -> ApiToken:
+        return cast(ApiToken, self.opened)
 
     def perform_destroy(self, instance: ApiToken) -> None:
         audit.record(audit.Action.TOKEN_REVOKED, actor=self.user, token=instance.pk)

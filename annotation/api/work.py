@@ -13,10 +13,11 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import Serializer
 
-from annotation import access, appeals, blinding, collection, pointing_out, terms, withdrawing
+from annotation import appeals, blinding, collection, pointing_out, terms, withdrawing
 from annotation import assignment as leases
 from annotation.api import serializers
 from annotation.api.base import Endpoint, checked
+from annotation.audiences import Members, OwnAssignment
 from annotation.models import Assignment, AssignmentState, ItemKind, Project, Role, SkipReason, User
 from annotation.refusals import Refused
 from annotation.wording import cleaned_messages
@@ -33,31 +34,36 @@ ANY_SUBMIT = PolymorphicProxySerializer(
 
 
 class Take(Endpoint):
+    audience = Members(Role.ANNOTATOR)
+
     @extend_schema(
         request=serializers.TakeSerializer, responses={200: serializers.AssignmentSerializer, 204: NOTHING_WAITS}
     )
     def post(self, request: Request, slug: str) -> Response:
         """Take the next piece of work, or get back the one you hold."""
         kinds = checked(serializers.TakeSerializer, request).get("kinds")
-        project = access.project_for(self.user, slug, Role.ANNOTATOR)
-        content = _next(project, self.user, kinds)
-        if content is None and terms.due(project, self.user):
+        content = _next(self.project, self.user, kinds)
+        if content is None and terms.due(self.project, self.user):
             raise Refused(_("Agree to the project's terms first."))
         return Response(content, status.HTTP_200_OK if content else status.HTTP_204_NO_CONTENT)
 
 
 class AssignmentDetail(Endpoint):
+    audience = OwnAssignment()
+
     @extend_schema(responses=serializers.AssignmentSerializer)
     def get(self, request: Request, pk: int) -> Response:
         """A piece of work of yours."""
-        return Response(shown(access.assignment_for(self.user, pk)))
+        return Response(shown(self.assignment))
 
 
 class Submit(Endpoint):
+    audience = OwnAssignment()
+
     @extend_schema(request=ANY_SUBMIT, responses=serializers.SubmittedSerializer)
     def post(self, request: Request, pk: int) -> Response:
         """Submit the piece; the body depends on its kind. With `take_next`, the answer holds the next one."""
-        assignment = access.assignment_for(self.user, pk)
+        assignment = self.assignment
         sent = checked(SUBMITS[assignment.item.kind], request)
         wanted = {"take_next": sent.pop("take_next"), "kinds": sent.pop("kinds", None)}
         _submit(assignment, sent)
@@ -65,10 +71,12 @@ class Submit(Endpoint):
 
 
 class Edit(Endpoint):
+    audience = OwnAssignment()
+
     @extend_schema(request=ANY_SUBMIT, responses=serializers.SubmittedSerializer)
     def post(self, request: Request, pk: int) -> Response:
         """Put other content in the place of what you submitted: until it is reviewed, frozen or built on."""
-        assignment = access.assignment_for(self.user, pk)
+        assignment = self.assignment
         sent = checked(SUBMITS[assignment.item.kind], request)
         wanted = {"take_next": sent.pop("take_next"), "kinds": sent.pop("kinds", None)}
         _submit(assignment, sent | {"edit": True})
@@ -76,10 +84,12 @@ class Edit(Endpoint):
 
 
 class Improve(Endpoint):
+    audience = OwnAssignment()
+
     @extend_schema(request=serializers.ImproveSerializer, responses=serializers.SubmittedSerializer)
     def post(self, request: Request, pk: int) -> Response:
         """Edit the output you ranked best: kept as an answer, and as preferred to the output."""
-        assignment = access.assignment_for(self.user, pk)
+        assignment = self.assignment
         sent = checked(serializers.ImproveSerializer, request)
         [completion] = blinding.by_id(assignment, {sent["id"]: None})
         collection.improve(assignment, completion=completion, text=sent["text"])
@@ -87,26 +97,29 @@ class Improve(Endpoint):
 
 
 class Appeal(Endpoint):
+    audience = OwnAssignment()
+
     @extend_schema(request=serializers.AppealSerializer, responses=serializers.AppealSerializer)
     def post(self, request: Request, pk: int) -> Response:
         """Object to the rejection of your work."""
-        assignment = access.assignment_for(self.user, pk)
+        assignment = self.assignment
         made = appeals.appeal(assignment, text=checked(serializers.AppealSerializer, request)["text"])
         return Response(serializers.AppealSerializer(made).data)
 
 
 class Terms(Endpoint):
+    audience = Members(Role.ANNOTATOR)
+
     @extend_schema(responses=serializers.TermsSerializer)
     def get(self, request: Request, slug: str) -> Response:
         """The terms in force, and whether you agreed to them."""
-        return self.shown(access.project_for(self.user, slug, Role.ANNOTATOR))
+        return self.shown(self.project)
 
     @extend_schema(request=serializers.AgreeSerializer, responses=serializers.TermsSerializer)
     def post(self, request: Request, slug: str) -> Response:
         """Agree to the version that you have read."""
-        project = access.project_for(self.user, slug, Role.ANNOTATOR)
-        terms.accept(get_object_or_404(project.terms, **checked(serializers.AgreeSerializer, request)), self.user)
-        return self.shown(project)
+        terms.accept(get_object_or_404(self.project.terms, **checked(serializers.AgreeSerializer, request)), self.user)
+        return self.shown(self.project)
 
     def shown(self, project: Project) -> Response:
         current = get_object_or_404(project.terms.order_by("-version")[:1])
@@ -115,10 +128,12 @@ class Terms(Endpoint):
 
 
 class Skip(Endpoint):
+    audience = OwnAssignment()
+
     @extend_schema(request=serializers.SkipSerializer, responses=serializers.SubmittedSerializer)
     def post(self, request: Request, pk: int) -> Response:
         """Give the piece back for others."""
-        assignment = access.assignment_for(self.user, pk)
+        assignment = self.assignment
         sent = checked(serializers.SkipSerializer, request)
         leases.skip(assignment, reason=SkipReason(sent.pop("reason")))
         assignment.refresh_from_db(fields=["state"])
@@ -126,58 +141,68 @@ class Skip(Endpoint):
 
 
 class Withdraw(Endpoint):
+    audience = OwnAssignment()
+
     @extend_schema(request=None, responses=serializers.LeaseSerializer)
     def post(self, request: Request, pk: int) -> Response:
         """Take what you submitted back, and whatever was made of it. It is removed for good."""
-        assignment = access.assignment_for(self.user, pk)
+        assignment = self.assignment
         withdrawing.withdraw(assignment)
         return _lease(assignment)
 
 
 class Leave(Endpoint):
+    audience = Members(Role.ANNOTATOR)
+
     @extend_schema(request=None, responses=serializers.WithdrawnSerializer)
     def post(self, request: Request, slug: str) -> Response:
         """Leave the project as an annotator, and take all that you wrote and ranked there along. It is removed."""
-        project = access.project_for(self.user, slug, Role.ANNOTATOR)
-        return Response(withdrawing.leave(project, self.user).counts())
+        return Response(withdrawing.leave(self.project, self.user).counts())
 
 
 class UndoSkip(Endpoint):
+    audience = OwnAssignment()
+
     @extend_schema(request=None, responses=serializers.LeaseSerializer)
     def post(self, request: Request, pk: int) -> Response:
         """Get a piece back that you skipped, with its draft, while nobody else has taken it."""
-        assignment = access.assignment_for(self.user, pk)
+        assignment = self.assignment
         if not leases.undo_skip(assignment):
             raise Refused(_("Others have taken the piece meanwhile, so it can't come back to you."))
         return _lease(assignment)
 
 
 class Heartbeat(Endpoint):
+    audience = OwnAssignment()
+
     @extend_schema(request=None, responses=serializers.LeaseSerializer)
     def post(self, request: Request, pk: int) -> Response:
         """Say that you are still at it: the lease starts anew."""
-        assignment = access.assignment_for(self.user, pk)
+        assignment = self.assignment
         leases.heartbeat(assignment)
         return _lease(assignment)
 
 
 class Draft(Endpoint):
+    audience = OwnAssignment()
+
     @extend_schema(request=serializers.DraftSerializer, responses=serializers.LeaseSerializer)
     def post(self, request: Request, pk: int) -> Response:
         """Keep what was typed so far; it comes back with the assignment."""
-        assignment = access.assignment_for(self.user, pk)
+        assignment = self.assignment
         collection.save_draft(assignment, checked(serializers.DraftSerializer, request)["draft"])
         return _lease(assignment)
 
 
 class PointOut(Endpoint):
+    audience = Members(Role.ANNOTATOR)
+
     @extend_schema(request=serializers.TextsSerializer, responses=serializers.PointedOutSerializer)
     def post(self, request: Request, slug: str) -> Response:
         """What a writer should know of a text: near repeats of it in the project, personal data. Nothing is kept."""
-        project = access.project_for(self.user, slug, Role.ANNOTATOR)
-        longest = max(project.max_prompt_characters, project.max_answer_characters)
+        longest = max(self.project.max_prompt_characters, self.project.max_answer_characters)
         messages = cleaned_messages(checked(serializers.TextsSerializer, request)["messages"], longest=longest)
-        return Response({"pointed_out": pointing_out.of_instruction(project, messages)})
+        return Response({"pointed_out": pointing_out.of_instruction(self.project, messages)})
 
 
 def _submit(assignment: Assignment, content: dict[str, Any]) -> None:

@@ -1,21 +1,20 @@
-"""What a view starts with: signed in, the right method, and the project or assignment that the person may open."""
+"""What a view starts with: the right method, whom it is for, and the project or assignment that they may open."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Concatenate, ParamSpec
+from typing import Any
 
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponseBase
 from django.views.decorators.http import require_http_methods
 
-from annotation import access
-from annotation.models import Assignment, Project, Role, User
+from annotation.audiences import Audience, Audiences, Members, OwnAssignment, SignedIn, audience_for
+from annotation.models import Role, User
 
 INVALID = 422  # the status of a page whose form was refused
 
-P = ParamSpec("P")
 Page = Callable[..., HttpResponseBase]
 
 
@@ -25,37 +24,29 @@ class SignedInRequest(HttpRequest):
     user: User
 
 
-def page(*methods: str) -> Callable[[Page], Page]:
-    """For people who are signed in, with the methods named (HEAD comes with GET)."""
+def page(*methods: str, audience: Audiences = SignedIn()) -> Callable[[Page], Page]:  # noqa: B008 (it has no state)
+    """For the audience, with the methods named (HEAD comes with GET). The view is called with what they may open."""
     allowed = [*methods, *(["HEAD"] if "GET" in methods else [])]
 
     def decorate(view: Page) -> Page:
-        return require_http_methods(allowed)(login_required(view))
-
-    return decorate
-
-
-def project_page(*methods: str, roles: tuple[Role, ...] = ()) -> Callable[..., Page]:
-    """The same for a project's page: the view is called with the Project instead of its slug."""
-
-    def decorate(view: Callable[Concatenate[SignedInRequest, Project, P], HttpResponseBase]) -> Page:
         @wraps(view)
-        def with_project(request: SignedInRequest, slug: str, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
-            return view(request, access.project_for(request.user, slug, *roles), *args, **kwargs)
+        def admitted(request: SignedInRequest, **named: Any) -> HttpResponseBase:
+            opened = audience_for(audience, request.method).admit(request.user, named)
+            return view(request, *opened, **named)
 
-        return page(*methods)(with_project)
-
-    return decorate
-
-
-def assignment_page(*methods: str) -> Callable[..., Page]:
-    """The same for an assignment's page: the view is called with the Assignment, which is the person's own."""
-
-    def decorate(view: Callable[[SignedInRequest, Assignment], HttpResponseBase]) -> Page:
-        @wraps(view)
-        def with_assignment(request: SignedInRequest, pk: int) -> HttpResponseBase:
-            return view(request, access.assignment_for(request.user, pk))
-
-        return page(*methods)(with_assignment)
+        is_open = isinstance(audience, Audience) and not audience.signs_in
+        decorated: Any = require_http_methods(allowed)(admitted if is_open else login_required(admitted))
+        decorated.audience, decorated.methods = audience, methods
+        return decorated  # type: ignore[no-any-return]
 
     return decorate
+
+
+def project_page(*methods: str, roles: tuple[Role, ...] = ()) -> Callable[[Page], Page]:
+    """For a project's members with one of the roles: the view is called with the Project instead of its slug."""
+    return page(*methods, audience=Members(*roles))
+
+
+def assignment_page(*methods: str) -> Callable[[Page], Page]:
+    """The view is called with the Assignment, which is the person's own."""
+    return page(*methods, audience=OwnAssignment())

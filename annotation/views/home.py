@@ -8,9 +8,9 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.http import url_has_allowed_host_and_scheme
-from django.views.decorators.http import require_POST
 
 from annotation import access, appeals
+from annotation.audiences import Anyone
 from annotation.models import Project, Role, User
 from annotation.progress import progress
 from annotation.views.charts import CHARTS_FOR
@@ -59,7 +59,7 @@ def project(request: SignedInRequest, project: Project) -> HttpResponse:
     return render(request, "annotation/project.html", context)
 
 
-@require_POST
+@page("POST", audience=Anyone())
 def theme(request: HttpRequest) -> HttpResponse:
     """The colour scheme, kept in a cookie so that the first paint is already right. Works without JavaScript."""
     response = redirect(local_path(request, request.POST.get("next", "/")))

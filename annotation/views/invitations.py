@@ -10,14 +10,14 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_http_methods
 
 from annotation import membership
 from annotation.accounts import INVITATION
+from annotation.audiences import Anyone
 from annotation.forms import InvitationForm
 from annotation.models import Invitation, Project, Role, User
 from annotation.refusals import Refused
-from annotation.views.decorators import INVALID, SignedInRequest, project_page
+from annotation.views.decorators import INVALID, SignedInRequest, page, project_page
 
 
 @never_cache
@@ -46,7 +46,7 @@ def revoke(request: SignedInRequest, project: Project, pk: int) -> HttpResponse:
 
 
 @never_cache
-@require_http_methods(["GET", "HEAD", "POST"])
+@page("GET", "POST", audience=Anyone())
 def join(request: HttpRequest, secret: str) -> HttpResponse:
     """What one is invited to. Who has signed in joins at once; others sign in or make an account first."""
     invitation = Invitation.objects.matching(secret)

@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 from django.contrib import messages
-from django.core.exceptions import PermissionDenied
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 
 from annotation import access, managing
+from annotation.audiences import CreatingMembers, Creators, SignedIn
 from annotation.forms import CopyForm, NewProjectForm
 from annotation.models import Project, Role
 from annotation.views.decorators import INVALID, SignedInRequest, page, project_page
 
 
-@page("GET", "POST")
+@page("GET", "POST", audience={"GET": SignedIn(), "POST": Creators()})
 def projects(request: SignedInRequest) -> HttpResponse:
     """With the archived ones. A new one is made here."""
     may_create = access.may_create_projects(request.user)
     form = NewProjectForm(request.POST if request.method == "POST" else None)
-    if form.is_bound and not may_create:
-        raise PermissionDenied(_("You may not create projects."))
     if form.is_valid():
         made = managing.create(by=request.user, **form.cleaned_data)
         messages.success(request, _("“%s” is there. Look through its settings, then invite people.") % made)
@@ -33,10 +31,8 @@ def projects(request: SignedInRequest) -> HttpResponse:
     return render(request, "annotation/projects.html", context, status=INVALID if form.is_bound else 200)
 
 
-@project_page("GET", "POST", roles=(Role.ADMIN,))
+@page("GET", "POST", audience=CreatingMembers(Role.ADMIN))
 def copy(request: SignedInRequest, project: Project) -> HttpResponse:
-    if not access.may_create_projects(request.user):
-        raise PermissionDenied(_("You may not create projects."))
     form = CopyForm(request.POST if request.method == "POST" else None)
     if form.is_valid():
         made = managing.copy(project, by=request.user, **form.cleaned_data)

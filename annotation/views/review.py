@@ -8,7 +8,7 @@ from typing import Any
 from django.contrib import messages
 from django.core.paginator import Page, Paginator
 from django.db.models import QuerySet
-from django.http import HttpResponse, QueryDict
+from django.http import Http404, HttpResponse, QueryDict
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
@@ -40,6 +40,8 @@ def review(request: SignedInRequest, project: Project) -> HttpResponse:
 
 @project_page("POST", roles=(Role.REVIEWER,))
 def undo(request: SignedInRequest, project: Project, batch: uuid.UUID) -> HttpResponse:
+    if not reviewing.has_batch(project, batch):
+        raise Http404(f"No decisions {batch} in {project}.")
     try:
         count = reviewing.undo(project, reviewer=request.user, batch=batch)
     except Refused as refusal:

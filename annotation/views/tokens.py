@@ -6,10 +6,11 @@ from datetime import timedelta
 
 from django.contrib import messages
 from django.http import HttpResponse
-from django.shortcuts import get_object_or_404, redirect, render
+from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 
 from annotation import audit
+from annotation.audiences import OwnToken
 from annotation.forms import TokenForm
 from annotation.models import ApiToken
 from annotation.views.decorators import INVALID, SignedInRequest, page
@@ -30,9 +31,8 @@ def tokens(request: SignedInRequest) -> HttpResponse:
     return response
 
 
-@page("POST")
-def revoke(request: SignedInRequest, pk: int) -> HttpResponse:
-    token = get_object_or_404(ApiToken, pk=pk, user=request.user)
+@page("POST", audience=OwnToken())
+def revoke(request: SignedInRequest, token: ApiToken) -> HttpResponse:
     audit.record(audit.Action.TOKEN_REVOKED, actor=request.user, token=token.pk)
     token.delete()
     messages.success(request, _("The token “%s” no longer works.") % token.name)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from django.urls import URLPattern, URLResolver, path
 
+from training.access import ResearchersOf
 from training.api import views
 from training.models import Policy, RewardModel
 
@@ -21,8 +22,14 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("runs/<int:pk>/retry/", views.RunVerb.as_view(verb="retry"), name="api-run-retry"),
     path("policies/<int:pk>/", views.OnePolicy.as_view(), name="api-policy"),
     path("policies/<int:pk>/put-back/", views.PutBack.as_view(), name="api-policy-put-back"),
-    path("policies/<int:pk>/archive/", views.Archive.as_view(kind=Policy), name="api-policy-archive"),
-    path("reward-models/<int:pk>/archive/", views.Archive.as_view(kind=RewardModel), name="api-reward-model-archive"),
+    path(
+        "policies/<int:pk>/archive/", views.Archive.as_view(audience=ResearchersOf(Policy)), name="api-policy-archive"
+    ),
+    path(
+        "reward-models/<int:pk>/archive/",
+        views.Archive.as_view(audience=ResearchersOf(RewardModel)),
+        name="api-reward-model-archive",
+    ),
     path("reward-models/<int:pk>/", views.OneRewardModel.as_view(), name="api-reward-model"),
     path("datasets/<int:pk>/", views.OneDataset.as_view(), name="api-dataset"),
     path("datasets/<int:pk>/compare/<int:other>/", views.DatasetDifference.as_view(), name="api-dataset-compare"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
 from django.db.models import QuerySet
 from django.http import HttpResponseBase
@@ -10,46 +10,38 @@ from django.shortcuts import get_object_or_404
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
 from rest_framework import generics, status
-from rest_framework.exceptions import APIException, ValidationError
+from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import BaseSerializer
-from rest_framework.views import APIView
 
-from annotation.models import Project, User
+from annotation.api.base import Conflict, Endpoint
+from annotation.audiences import Audiences
 from training import archives, datasets, registry, rounds, runs
-from training.access import researched, researched_project
+from training.access import RESEARCHERS, ResearchersOf
 from training.api import serializers
 from training.curves import metrics
 from training.differences import compare
 from training.models import Dataset, Policy, RewardModel, Round, TrainingRun
 
 
-class Conflict(APIException):
-    """Understood, but the state of things does not allow it."""
-
-    status_code = status.HTTP_409_CONFLICT
-
-
-class ProjectList(generics.ListAPIView[Any]):
+class ProjectList(Endpoint, generics.ListAPIView[Any]):
     """A project's rows of one kind, newest first."""
 
+    audience = RESEARCHERS
     queryset: QuerySet[Any]
 
     def get_queryset(self) -> QuerySet[Any]:
-        return self.queryset.filter(project=self.project())
-
-    def project(self) -> Project:
-        return researched_project(_user(self.request), self.kwargs["slug"])
+        return self.queryset.filter(project=self.project)
 
 
-class One(generics.RetrieveAPIView[Any]):
+class One(Endpoint, generics.RetrieveAPIView[Any]):
     """One row by its number."""
 
     queryset: QuerySet[Any]
 
     def get_object(self) -> Any:
-        return researched(self.queryset.model, _user(self.request), self.kwargs["pk"])
+        return self.opened
 
 
 class Rounds(ProjectList):
@@ -59,36 +51,38 @@ class Rounds(ProjectList):
     @extend_schema(request=serializers.StartSerializer, responses={201: serializers.RoundSerializer})
     def post(self, request: Request, slug: str) -> Response:
         """Start a round. 409 while another runs."""
-        project = self.project()
+        project = self.project
         options = _checked(serializers.StartSerializer(data=request.data))
         try:
-            started = rounds.start(project, user=_user(request), options=options)
+            started = rounds.start(project, user=self.user, options=options)
         except rounds.RoundRefused as refusal:
             raise Conflict(str(refusal)) from refusal
         return Response(serializers.RoundSerializer(started).data, status=status.HTTP_201_CREATED)
 
 
 class OneRound(One):
+    audience = ResearchersOf(Round)
     queryset = Round.objects.all()
     serializer_class = serializers.RoundSerializer
 
 
-class RoundVerb(APIView):
+class RoundVerb(Endpoint):
     """Cancel, publish or retry a round, as the URL says."""
 
+    audience = ResearchersOf(Round)
     verb = ""
 
     @extend_schema(request=None, responses=serializers.RoundSerializer)
     def post(self, request: Request, pk: int) -> Response:
-        round = researched(Round, _user(request), pk)
+        round = self.opened
         try:
             match self.verb:
                 case "cancel":
-                    rounds.cancel(round, user=_user(request))
+                    rounds.cancel(round, user=self.user)
                 case "publish":
-                    rounds.publish(round, user=_user(request))
+                    rounds.publish(round, user=self.user)
                 case "retry":
-                    rounds.retry(round, user=_user(request))
+                    rounds.retry(round, user=self.user)
         except (rounds.RoundRefused, runs.RunRefused) as refusal:
             raise Conflict(str(refusal)) from refusal
         round.refresh_from_db()
@@ -101,26 +95,30 @@ class Runs(ProjectList):
 
 
 class OneRun(One):
+    audience = ResearchersOf(TrainingRun)
     queryset = TrainingRun.objects.all()
     serializer_class = serializers.RunSerializer
 
 
-class RunMetrics(APIView):
+class RunMetrics(Endpoint):
     """The run's curves: a row a logged step."""
+
+    audience = ResearchersOf(TrainingRun)
 
     @extend_schema(responses=OpenApiTypes.OBJECT)
     def get(self, request: Request, pk: int) -> Response:
-        return Response({"rows": metrics(researched(TrainingRun, _user(request), pk))})
+        return Response({"rows": metrics(self.opened)})
 
 
-class RunVerb(APIView):
+class RunVerb(Endpoint):
     """Cancel or retry a run, as the URL says."""
 
+    audience = ResearchersOf(TrainingRun)
     verb = ""
 
     @extend_schema(request=None, responses=serializers.RunSerializer)
     def post(self, request: Request, pk: int) -> Response:
-        run = researched(TrainingRun, _user(request), pk)
+        run = self.opened
         try:
             (runs.cancel if self.verb == "cancel" else runs.retry)(run)
         except runs.RunRefused as refusal:
@@ -136,42 +134,45 @@ class Policies(ProjectList):
     @extend_schema(request=serializers.ImportSerializer, responses={201: serializers.PolicySerializer})
     def post(self, request: Request, slug: str) -> Response:
         """Bring a model in by its folder on the server or its name on the hub."""
-        project = self.project()
+        project = self.project
         given = _checked(serializers.ImportSerializer(data=request.data))
         try:
-            policy = registry.import_policy(project, source=given["source"], name=given["name"], user=_user(request))
+            policy = registry.import_policy(project, source=given["source"], name=given["name"], user=self.user)
         except registry.ModelError as error:
             raise ValidationError({"source": str(error)}) from error
         return Response(serializers.PolicySerializer(policy).data, status=status.HTTP_201_CREATED)
 
 
 class OnePolicy(One):
+    audience = ResearchersOf(Policy)
     queryset = Policy.objects.all()
     serializer_class = serializers.PolicySerializer
 
 
-class PutBack(APIView):
+class PutBack(Endpoint):
     """Go back to a policy that was published before. 409 where it never was, or answers now."""
+
+    audience = ResearchersOf(Policy)
 
     @extend_schema(request=None, responses=serializers.PolicySerializer)
     def post(self, request: Request, pk: int) -> Response:
-        policy = researched(Policy, _user(request), pk)
+        policy = self.opened
         try:
-            registry.put_back(policy, user=_user(request))
+            registry.put_back(policy, user=self.user)
         except registry.ModelError as refusal:
             raise Conflict(str(refusal)) from refusal
         return Response(serializers.PolicySerializer(policy).data)
 
 
-class Archive(APIView):
+class Archive(Endpoint):
     """A model's folder as one tar. 409 where there is none: the model lies on the hub, or its folder is gone."""
 
-    kind: type[Policy] | type[RewardModel] = Policy
+    audience: Audiences = ResearchersOf(Policy)
 
     @extend_schema(responses={(200, "application/x-tar"): OpenApiTypes.BINARY})
     def get(self, request: Request, pk: int) -> HttpResponseBase:
         try:
-            return archives.download(researched(self.kind, _user(request), pk))  # type: ignore[type-var]
+            return archives.download(self.opened)
         except archives.Nothing as reason:
             raise Conflict(str(reason)) from reason
 
@@ -182,6 +183,7 @@ class RewardModels(ProjectList):
 
 
 class OneRewardModel(One):
+    audience = ResearchersOf(RewardModel)
     queryset = RewardModel.objects.all()
     serializer_class = serializers.RewardModelSerializer
 
@@ -193,35 +195,34 @@ class Datasets(ProjectList):
     @extend_schema(request=serializers.FreezeSerializer, responses={201: serializers.DatasetSerializer})
     def post(self, request: Request, slug: str) -> Response:
         """Freeze what the project holds now."""
-        project = self.project()
+        project = self.project
         filters = _checked(serializers.FreezeSerializer(data=request.data))
         cap = filters.pop("prompts_per_author", None)
         try:
-            dataset = datasets.freeze(project, user=_user(request), filters=filters, prompts_per_author=cap)
+            dataset = datasets.freeze(project, user=self.user, filters=filters, prompts_per_author=cap)
         except datasets.DatasetError as error:
             raise Conflict(str(error)) from error
         return Response(serializers.DatasetSerializer(dataset).data, status=status.HTTP_201_CREATED)
 
 
 class OneDataset(One):
+    audience = ResearchersOf(Dataset)
     queryset = Dataset.objects.all()
     serializer_class = serializers.DatasetSerializer
 
 
-class DatasetDifference(APIView):
+class DatasetDifference(Endpoint):
+    audience = ResearchersOf(Dataset)
+
     @extend_schema(responses=serializers.DifferenceSerializer)
     def get(self, request: Request, pk: int, other: int) -> Response:
         """What sets the dataset `other` apart from this one of the same project: rows, and how it was made."""
-        before = researched(Dataset, _user(request), pk)
+        before = self.opened
         after = get_object_or_404(Dataset, pk=other, project=before.project)
         try:
             return Response(serializers.DifferenceSerializer(compare(before, after)).data)
         except datasets.DatasetError as error:
             raise Conflict(str(error)) from error
-
-
-def _user(request: Request) -> User:
-    return cast(User, request.user)
 
 
 def _checked(serializer: BaseSerializer[Any]) -> dict[str, Any]:

@@ -4,26 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Any, Concatenate, ParamSpec
+from typing import Concatenate, ParamSpec
 
 from django.http import HttpResponseBase
 from django.shortcuts import get_object_or_404
 from django.views.decorators.cache import never_cache
 
-from annotation.models import Project, Role
-from annotation.views.decorators import Page, SignedInRequest, page, project_page
-from training.access import researched
-from training.models import Dataset, Policy, RewardModel, Round, TrainingRun
+from annotation.models import Project
+from annotation.views.decorators import Page, SignedInRequest, page
+from training.access import RESEARCHERS, Kind, ResearchersOf
+from training.models import Round
 
 P = ParamSpec("P")
-Kind = type[Dataset] | type[Policy] | type[RewardModel] | type[TrainingRun]
 
 
 def researchers_page(*methods: str) -> Callable[..., Page]:
     """A page of a project. Its fragments share its address, so nothing of it is kept in the browser's cache."""
 
     def decorate(view: Callable[Concatenate[SignedInRequest, Project, P], HttpResponseBase]) -> Page:
-        return never_cache(project_page(*methods, roles=(Role.RESEARCHER,))(view))
+        return never_cache(page(*methods, audience=RESEARCHERS)(view))
 
     return decorate
 
@@ -45,11 +44,7 @@ def round_page(*methods: str) -> Callable[..., Page]:
 def row_page(kind: Kind, *methods: str) -> Callable[..., Page]:
     """A page of one run, model or dataset; the view is called with it."""
 
-    def decorate(view: Callable[Concatenate[SignedInRequest, Any, P], HttpResponseBase]) -> Page:
-        @wraps(view)
-        def with_row(request: SignedInRequest, pk: int, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
-            return view(request, researched(kind, request.user, pk), *args, **kwargs)  # type: ignore[type-var]
-
-        return never_cache(page(*methods)(with_row))
+    def decorate(view: Page) -> Page:
+        return never_cache(page(*methods, audience=ResearchersOf(kind))(view))
 
     return decorate
