@@ -269,6 +269,7 @@ def add_training(shown: Everything, scene: Scene) -> None:
         shown.add("round", round.project.slug, round.number)
     for run in (ppo, broken, running):
         shown.add("run", run.pk)
+    shown.add("curves", published.project.slug, query=f"?stage=ppo&run={ppo.pk}&run={running.pk}")
     assert published.policy is not None
     assert published.reward_model is not None
     assert published.dataset is not None

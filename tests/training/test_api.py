@@ -42,6 +42,7 @@ def made(lab: Lab) -> dict[str, int]:
 READ = [
     "projects/capitals/rounds/",
     "projects/capitals/runs/",
+    "projects/capitals/curves/?run={run}",
     "projects/capitals/policies/",
     "projects/capitals/reward-models/",
     "projects/capitals/datasets/",

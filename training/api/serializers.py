@@ -102,6 +102,17 @@ class RunSummarySerializer(serializers.ModelSerializer[TrainingRun]):
         read_only_fields = fields
 
 
+class CurveSerializer(serializers.Serializer[Any]):
+    id = serializers.IntegerField()
+    stage = serializers.CharField()
+    name = serializers.CharField(help_text="The model that it made, else the run's number.")
+    rows = serializers.ListField(child=serializers.DictField())
+
+
+class CurvesSerializer(serializers.Serializer[Any]):
+    runs = CurveSerializer(many=True)
+
+
 class RoundSerializer(serializers.ModelSerializer[Round]):
     runs = RunSummarySerializer(many=True, read_only=True)
 

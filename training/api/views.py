@@ -8,9 +8,9 @@ from django.db.models import QuerySet
 from django.http import HttpResponseBase
 from django.shortcuts import get_object_or_404
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import generics, status
-from rest_framework.exceptions import ValidationError
+from rest_framework.exceptions import NotFound, ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import BaseSerializer
@@ -20,7 +20,7 @@ from annotation.audiences import Audiences
 from training import archives, datasets, registry, rounds, runs
 from training.access import RESEARCHERS, ResearchersOf
 from training.api import serializers
-from training.curves import metrics
+from training.curves import for_json, metrics, name_of
 from training.differences import compare
 from training.models import Dataset, Policy, RewardModel, Round, TrainingRun
 
@@ -107,7 +107,26 @@ class RunMetrics(Endpoint):
 
     @extend_schema(responses=OpenApiTypes.OBJECT)
     def get(self, request: Request, pk: int) -> Response:
-        return Response({"rows": metrics(self.opened)})
+        return Response({"rows": for_json(metrics(self.opened))})
+
+
+class Curves(Endpoint):
+    """Several runs' curves, to be laid over one another: of the runs named by `run`, a row a logged step."""
+
+    audience = RESEARCHERS
+
+    @extend_schema(
+        parameters=[OpenApiParameter("run", int, many=True, required=True, description="A run's number.")],
+        responses=serializers.CurvesSerializer,
+    )
+    def get(self, request: Request, slug: str) -> Response:
+        asked = request.query_params.getlist("run")
+        if wrong := [number for number in asked if not number.isdecimal()]:
+            raise ValidationError({"run": f"{wrong[0]!r} is no number of a run."})
+        runs = self.project.runs.filter(pk__in=asked).select_related("policy", "rewardmodel").order_by("pk")
+        if missing := {int(number) for number in asked} - {run.pk for run in runs}:
+            raise NotFound(f"This project has no run {min(missing)}.")
+        return Response({"runs": [_curve(run) for run in runs]})
 
 
 class RunVerb(Endpoint):
@@ -223,6 +242,10 @@ class DatasetDifference(Endpoint):
             return Response(serializers.DifferenceSerializer(compare(before, after)).data)
         except datasets.DatasetError as error:
             raise Conflict(str(error)) from error
+
+
+def _curve(run: TrainingRun) -> dict[str, Any]:
+    return {"id": run.pk, "stage": run.stage, "name": name_of(run), "rows": for_json(metrics(run))}
 
 
 def _checked(serializer: BaseSerializer[Any]) -> dict[str, Any]:

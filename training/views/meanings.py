@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from django.utils.text import slugify
 from django.utils.translation import gettext_lazy as _
 
 from annotation import charts
@@ -198,6 +199,24 @@ def of_run(stage: str, rows: Sequence[Mapping[str, Any]]) -> Curves:
     first = [group for name in wanted for group in groups if name in group]
     more = [group for group in groups if group not in first]
     return Curves(_drawn(first, rows), _drawn(more, rows))
+
+
+def of_runs(stage: str, overlaid: Mapping[str, Sequence[Mapping[str, Any]]], labels: Mapping[str, str]) -> Curves:
+    """Several runs' curves over one another, a chart a metric. `labels`: what each run is called, by its key."""
+    wanted = FIRST.get(stage, ())
+    together = [name for first in wanted for group in TOGETHER if first in group for name in group]
+    names = dict.fromkeys([*wanted, *together])
+    first = [name for name in names if name in overlaid]
+    more = [name for name in overlaid if name not in names]
+    return Curves(
+        *([chart for name in each if (chart := _compared(name, overlaid[name], labels))] for each in (first, more))
+    )
+
+
+def _compared(name: str, rows: Sequence[Mapping[str, Any]], labels: Mapping[str, str]) -> charts.Chart | None:
+    told = meaning(name)
+    chart = charts.draw(rows, labels, title=str(told.label), explanation=str(told.explanation), y_title=str(told.unit))
+    return replace(chart, slug=slugify(name.replace("/", "-"))) if chart else None
 
 
 def _drawn(groups: Iterable[Sequence[str]], rows: Sequence[Mapping[str, Any]]) -> list[charts.Chart]:
