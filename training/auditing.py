@@ -15,6 +15,7 @@ class Action(models.TextChoices):
     POLICY_ADDED = "policy_added", _("added a policy")
     POLICY_PUBLISHED = "policy_published", _("published a policy")
     POLICY_PUT_BACK = "policy_put_back", _("went back to a policy")
+    EVALUATED = "evaluated", _("evaluated a model")
 
 
 SENTENCES = {
@@ -24,6 +25,7 @@ SENTENCES = {
     Action.POLICY_ADDED: _("policy %(policy)s"),
     Action.POLICY_PUBLISHED: _("policy %(policy)s of round %(round)s"),
     Action.POLICY_PUT_BACK: _("policy %(policy)s, in the place of policy %(before)s"),
+    Action.EVALUATED: _("model %(model)s on dataset %(dataset)s"),
 }
 
 

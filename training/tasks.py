@@ -5,6 +5,7 @@ from __future__ import annotations
 from celery import shared_task
 
 from training import rounds, runs, withdrawals
+from training.evaluation import measuring
 
 
 @shared_task(max_retries=0)
@@ -18,7 +19,13 @@ def advance_round(round_id: int) -> None:
 
 
 @shared_task(max_retries=0)
+def measure(run_id: int) -> None:
+    measuring.measure(run_id)
+
+
+@shared_task(max_retries=0)
 def sweep() -> None:
     runs.sweep()
     rounds.sweep()
+    measuring.sweep()
     withdrawals.finish_erasures()

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from django.urls import URLPattern, URLResolver, path
 
-from training.views import curves, datasets, models, rounds, runs
+from training.views import comparing, curves, datasets, models, reports, rounds, runs
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("projects/<slug:slug>/rounds/", rounds.index, name="rounds"),
@@ -15,8 +15,13 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("runs/<int:pk>/retry/", runs.retry, name="run-retry"),
     path("projects/<slug:slug>/curves/", curves.compare, name="curves"),
     path("projects/<slug:slug>/models/", models.index, name="models"),
+    path("projects/<slug:slug>/models/compare/", comparing.compare, name="models-compare"),
+    path("projects/<slug:slug>/models/compare.csv", comparing.as_file, name="models-compare-file"),
+    path("projects/<slug:slug>/models/report.html", reports.as_html, name="models-report"),
+    path("projects/<slug:slug>/models/report.zip", reports.as_markdown, name="models-report-zip"),
     path("policies/<int:pk>/", models.policy, name="policy"),
     path("policies/<int:pk>/put-back/", models.put_back, name="policy-put-back"),
+    path("policies/<int:pk>/evaluate/", models.evaluate, name="policy-evaluate"),
     path("policies/<int:pk>/archive/", models.policy_archive, name="policy-archive"),
     path("reward-models/<int:pk>/", models.reward_model, name="reward-model"),
     path("reward-models/<int:pk>/archive/", models.reward_model_archive, name="reward-model-archive"),

@@ -39,7 +39,8 @@ from tests.annotation.quality.scene import make_study
 from tests.training.pages.scene import Scene, build_scene, write_metrics
 from tests.world import World, answer, make_person, make_prompt, make_ranking_item, rank, taken
 from training import registry
-from training.models import Dataset, Round, RoundStage, Stage
+from training.models import Dataset, Policy, Round, RoundStage, Stage
+from training.views.measures import MEASURES
 
 LONG = (
     "Donaudampfschifffahrtsgesellschaft" * 4
@@ -273,12 +274,33 @@ def add_training(shown: Everything, scene: Scene) -> None:
     assert published.policy is not None
     assert published.reward_model is not None
     assert published.dataset is not None
+    evaluated(scene, published.policy)
     shown.add("policy", published.policy.pk)
+    shown.refuse("rosa", "policy-evaluate", published.policy.pk, seen_at="policy", prompts="0", temperature="hot")
     shown.add("policy", scene.base.pk)
     shown.add("reward-model", published.reward_model.pk)
+    measures = "".join(f"&measure={name}" for name in ("kl", "evaluation/bleu", "evaluation/reward"))
+    shown.add("models-compare", published.project.slug, query=f"?sort=-kl{measures}")
     shown.add("dataset", published.dataset.pk)
     scene.dataset()
     shown.add("dataset-compare", published.dataset.pk)
+
+
+def evaluated(scene: Scene, policy: Policy) -> None:
+    """One evaluation of the policy with its figures, one that failed after it, one on its way."""
+    asked = {"evaluation": True, "queue": False, "prompts": []}
+    cells = {name: {"value": 0.4321, "low": 0.3, "high": 0.5, "prompts": 40} for name in MEASURES}
+    few = {name: {"value": 12.0, "low": None, "high": None, "prompts": 2} for name in MEASURES}
+    groups = {
+        "use_case": {"chat": cells, "open_qa": few},
+        "language": {"en": cells, "zh": few},
+        "kind": {"plain": cells},
+    }
+    found = {"prompts": 42, "outputs": 84, "overall": cells, "groups": groups}
+    for state, result in (("succeeded", {"evaluation": found}), ("failed", {}), ("queued", {})):
+        scene.run(
+            Stage.SAMPLE, base=policy, dataset=scene.project.datasets.first(), state=state, inputs=asked, result=result
+        )
 
 
 def waiting_to_be_published(shown: Everything) -> Round:

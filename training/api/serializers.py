@@ -74,6 +74,16 @@ class ImportSerializer(serializers.Serializer[Any]):
     name = serializers.CharField(max_length=120)
 
 
+class EvaluatePolicySerializer(serializers.Serializer[Any]):
+    """On which held-out answers, and how many of them; each has a default."""
+
+    dataset = serializers.IntegerField(required=False, help_text="The newest where none is named.")
+    judge = serializers.IntegerField(required=False, help_text="A reward model that scores the outputs.")
+    prompts = serializers.IntegerField(required=False, min_value=1, max_value=10_000)
+    completions = serializers.IntegerField(required=False, min_value=1, max_value=64, help_text="Outputs a prompt.")
+    temperature = serializers.FloatField(required=False, min_value=0, max_value=10)
+
+
 class RewardModelSerializer(serializers.ModelSerializer[RewardModel]):
     class Meta:
         model = RewardModel

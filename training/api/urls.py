@@ -23,6 +23,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("runs/<int:pk>/retry/", views.RunVerb.as_view(verb="retry"), name="api-run-retry"),
     path("policies/<int:pk>/", views.OnePolicy.as_view(), name="api-policy"),
     path("policies/<int:pk>/put-back/", views.PutBack.as_view(), name="api-policy-put-back"),
+    path("policies/<int:pk>/evaluate/", views.EvaluatePolicy.as_view(), name="api-policy-evaluate"),
     path(
         "policies/<int:pk>/archive/", views.Archive.as_view(audience=ResearchersOf(Policy)), name="api-policy-archive"
     ),

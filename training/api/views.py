@@ -22,6 +22,7 @@ from training.access import RESEARCHERS, ResearchersOf
 from training.api import serializers
 from training.curves import for_json, metrics, name_of
 from training.differences import compare
+from training.evaluation import EvaluationRefused, policies
 from training.models import Dataset, Policy, RewardModel, Round, TrainingRun
 
 
@@ -181,6 +182,31 @@ class PutBack(Endpoint):
         except registry.ModelError as refusal:
             raise Conflict(str(refusal)) from refusal
         return Response(serializers.PolicySerializer(policy).data)
+
+
+class EvaluatePolicy(Endpoint):
+    """Have it answer held-out prompts that people answered, in a run whose `result.evaluation` tells its figures."""
+
+    audience = ResearchersOf(Policy)
+
+    @extend_schema(request=serializers.EvaluatePolicySerializer, responses={201: serializers.RunSerializer})
+    def post(self, request: Request, pk: int) -> Response:
+        policy: Policy = self.opened
+        given = _checked(serializers.EvaluatePolicySerializer(data=request.data))
+        dataset, judge = given.pop("dataset", None), given.pop("judge", None)
+        frozen = policy.project.datasets.order_by("-pk")
+        if not frozen:
+            raise Conflict("The project has no dataset. Freeze one first.")
+        try:
+            run = policies.start(
+                policy, user=self.user,
+                dataset=get_object_or_404(frozen, pk=dataset) if dataset is not None else frozen[0],
+                judge=get_object_or_404(RewardModel, pk=judge, project=policy.project) if judge is not None else None,
+                **given,
+            )  # fmt: skip
+        except EvaluationRefused as refusal:
+            raise Conflict(str(refusal)) from refusal
+        return Response(serializers.RunSerializer(run).data, status=status.HTTP_201_CREATED)
 
 
 class Archive(Endpoint):

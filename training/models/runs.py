@@ -60,6 +60,15 @@ class TrainingRunQuerySet(models.QuerySet["TrainingRun"]):
         """Running by their state, but nobody has said so for `after`."""
         return self.filter(state=RunState.RUNNING, heartbeat_at__lt=timezone.now() - after)
 
+    def unmeasured(self) -> TrainingRunQuerySet:
+        """Runs of an evaluation that are done and have no figures yet."""
+        done = self.filter(state=RunState.SUCCEEDED, inputs__has_key="evaluation")
+        return done.exclude(result__has_key="evaluation")
+
+    def evaluations(self) -> TrainingRunQuerySet:
+        """Those whose figures stand, the newest first."""
+        return self.filter(result__evaluation__has_key="overall").order_by("-pk")
+
     def overlooked(self, *, after: timedelta) -> TrainingRunQuerySet:
         """Queued, and the last message about it was sent longer ago than `after`."""
         return self.filter(state=RunState.QUEUED, announced_at__lt=timezone.now() - after)

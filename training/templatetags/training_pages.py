@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from django import template
@@ -12,6 +13,8 @@ from training.models import RoundState, RunState, TrainingRun
 from training.views import meanings, stages
 
 register = template.Library()
+
+MARKDOWN = re.compile(r"[\\`*_{}\[\]<>()#+!|~$-]")
 
 BADGES: dict[str, str] = {
     RunState.QUEUED: "waiting",
@@ -83,3 +86,19 @@ def setting(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+@register.filter
+def plain(text: str) -> str:
+    """A name as Markdown shows it, whatever stands in it: no mark of it means anything, and it is one line."""
+    return MARKDOWN.sub(r"\\\g<0>", " ".join(str(text).split()))
+
+
+@register.filter
+def bracketed(cell: Any) -> str:
+    """A figure with its interval, as one text."""
+    if cell is None:
+        return "–"
+    low, high = (cell["low"], cell["high"]) if isinstance(cell, dict) else (cell.low, cell.high)
+    value = short(cell["value"] if isinstance(cell, dict) else cell.value)
+    return value if low is None else f"{value} [{short(low)}, {short(high)}]"

@@ -5,23 +5,20 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import messages
-from django.db.models import Count
+from django.db.models import Count, QuerySet
 from django.http import HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 
 from annotation.models import Project
-from annotation.views.decorators import SignedInRequest
+from annotation.views.decorators import INVALID, SignedInRequest
 from training import archives, registry
+from training.evaluation import table
+from training.evaluation.forms import EvaluatePolicyForm
 from training.forms import PolicyForm
-from training.models import Policy, RewardModel, Round
-from training.views import folders
+from training.models import Policy, RewardModel, Round, Stage, TrainingRun
+from training.views import folders, measures
 from training.views.decorators import researchers_page, row_page
-
-OF_REWARD_MODELS = {
-    "pair_accuracy", "pairs", "ranking_loss", "reward_offset", "reward_scale", "longer_wins", "length_correlation",
-    "calibration_error", "annotator_agreement", "agreement_pairs", "accuracy_by_gap", "reliability",
-}  # fmt: skip
 
 
 @researchers_page("GET", "POST")
@@ -43,6 +40,22 @@ def index(request: SignedInRequest, project: Project) -> HttpResponse:
 
 @row_page(Policy, "GET")
 def policy(request: SignedInRequest, policy: Policy) -> HttpResponse:
+    return _policy_page(request, policy, EvaluatePolicyForm(policy))
+
+
+@row_page(Policy, "POST")
+def evaluate(request: SignedInRequest, policy: Policy) -> HttpResponse:
+    """Have it answer held-out prompts that people answered, to be measured beside them."""
+    form = EvaluatePolicyForm(policy, request.POST)
+    if form.is_valid() and (run := form.save(user=request.user)):
+        messages.success(request, _("The evaluation is on its way. Its figures will be on the policy's page."))
+        return redirect("run", run.pk)
+    return _policy_page(request, policy, form, status=INVALID)
+
+
+def _policy_page(
+    request: SignedInRequest, policy: Policy, form: EvaluatePolicyForm, *, status: int = 200
+) -> HttpResponse:
     outputs = policy.generator.completions.aggregate(outputs=Count("pk"), prompts=Count("prompt", distinct=True))
     came_of_it = {
         "children": policy.children.order_by("-id"),
@@ -54,9 +67,11 @@ def policy(request: SignedInRequest, policy: Policy) -> HttpResponse:
         _page(policy)
         | came_of_it
         | outputs
+        | _measured(policy.runs_from.filter(stage=Stage.SAMPLE))
+        | {"form": form, "can_evaluate": policy.project.datasets.exists()}
         | {"made_by": _round_of(policy), "is_current": Policy.objects.current(policy.project) == policy}
     )
-    return render(request, "training/policy.html", context)
+    return render(request, "training/policy.html", context, status=status)
 
 
 @row_page(Policy, "POST")
@@ -94,24 +109,25 @@ def _archive(request: SignedInRequest, model: Policy | RewardModel, *, back: str
         return redirect(back, model.pk)
 
 
-def figures_of(model: Policy | RewardModel) -> dict[str, Any]:
-    """An evaluation measures both models of a round; each page shows what is told of its own."""
-    judges = isinstance(model, RewardModel)
-    return {name: value for name, value in model.figures.items() if (name in OF_REWARD_MODELS) == judges}
-
-
 def _page(model: Policy | RewardModel) -> dict[str, Any]:
     return {
         "project": model.project,
         "model": model,
-        "figures": figures_of(model),
+        "figures": table.figures_of(model),
         "card": folders.model_card(model),
         "files": folders.model_files(model),
         "archive": f"{model._meta.model_name}-archive".replace("rewardmodel", "reward-model"),
         "run": model.run,
         "dataset": model.run.dataset if model.run else None,
+        "query": f"model={table.key_of(model)}",
         "is_missing": bool(model.path) and not model.folder.is_dir(),
     }
+
+
+def _measured(runs: QuerySet[TrainingRun]) -> dict[str, Any]:
+    """The newest figures of the model's evaluations, and those evaluations that are on their way."""
+    newest = TrainingRun.objects.evaluations().filter(pk__in=runs.values("pk")).select_related("judge").first()
+    return {"measured": measures.shown(newest) if newest else None, "unfinished": measures.unfinished(runs)}
 
 
 def _round_of(model: Policy | RewardModel) -> Round | None:

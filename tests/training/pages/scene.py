@@ -35,6 +35,12 @@ class Scene:
         shown = make_ranking_item(self.project, prompt=reward).completions
         Ranking.objects.create(prompt=reward, groups=[[each] for each in shown], shown=shown)
 
+    def hold_out_an_answer(self) -> None:
+        """By a person, to a prompt that no training sees."""
+        asked = [{"role": "user", "content": "What is held out?"}]
+        (prompt,) = add_prompts(self.project, [NewPrompt(asked, split=Split.TEST)])
+        Demonstration.objects.create(prompt=prompt, author=self.people.alice, text="This is.")
+
     def round(self, **fields: Any) -> Round:
         number = self.project.rounds.count() + 1
         options = {"publish": "auto", "preset": "auto", "hyperparameters": {}} | fields.pop("options", {})

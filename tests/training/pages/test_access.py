@@ -15,7 +15,7 @@ def addresses(scene: Scene) -> list[str]:
     assert round.reward_model is not None
     assert round.dataset is not None
     return [
-        *(scene.address(name) for name in ("rounds", "rounds/1", "models", "datasets", "curves")),
+        *(scene.address(name) for name in ("rounds", "rounds/1", "models", "datasets", "curves", "models/compare")),
         f"/runs/{run.pk}/",
         f"/policies/{round.policy.pk}/",
         f"/reward-models/{round.reward_model.pk}/",

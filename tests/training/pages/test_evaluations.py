@@ -1,0 +1,122 @@
+"""Evaluating from a model's page, and what the page then tells; the same for scripts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from tests.training.pages.scene import Scene
+from training.datasets import freeze
+from training.models import Policy, RewardModel, Stage, TrainingRun
+
+CELL = {"value": 23.456, "low": 20.0, "high": 25.0, "prompts": 30}
+FEW = {"value": 9.5, "low": None, "high": None, "prompts": 2}
+
+
+def evaluation(scene: Scene, policy: Policy, *, bleu: float = 23.456, **fields: Any) -> TrainingRun:
+    cell = CELL | {"value": bleu}
+    groups = {"language": {"en": {"bleu": cell}, "zh": {"bleu": FEW}}, "use_case": {"chat": {"bleu": cell}}}
+    found = {"prompts": 32, "outputs": 64, "overall": {"bleu": cell, "reward": FEW}, "groups": groups}
+    defaults = {"state": "succeeded", "result": {"evaluation": found}, "inputs": {"evaluation": True}}
+    return scene.run(Stage.SAMPLE, base=policy, **defaults | fields)
+
+
+def page_of(client: Client, policy: Policy) -> str:
+    response = client.get(f"/policies/{policy.pk}/")
+    assert response.status_code == 200
+    return " ".join(response.content.decode().split())
+
+
+def test_without_a_dataset_the_page_says_to_freeze_one(scene: Scene, rosa: Client) -> None:
+    page = page_of(rosa, scene.base)
+    assert "Not measured yet" in page
+    assert "freeze a dataset first" in page
+    assert "/evaluate/" not in page
+
+
+def test_pressing_evaluate_starts_a_run_with_what_was_chosen(scene: Scene, rosa: Client) -> None:
+    scene.make_ready()
+    scene.hold_out_an_answer()
+    older, newest = freeze(scene.project, user=None), freeze(scene.project, user=None)
+    judge = RewardModel.objects.create(project=scene.project, name="judge", path="models/none")
+    page = page_of(rosa, scene.base)
+    assert f'<option value="{newest.pk}" selected>' in page
+    given = {"dataset": older.pk, "judge": judge.pk, "prompts": 7, "completions": 3, "temperature": 0.5}
+    response = rosa.post(f"/policies/{scene.base.pk}/evaluate/", given)
+    run = TrainingRun.objects.get()
+    assert response["Location"] == f"/runs/{run.pk}/"
+    assert (run.dataset, run.judge, run.base, run.created_by) == (older, judge, scene.base, scene.people.rosa)
+    assert (run.hyperparameters["completions"], run.hyperparameters["temperature"]) == (3, 0.5)
+    assert [row["prompt"] for row in run.inputs["prompts"]] == ["What is held out?"]
+    assert "An evaluation is on its way:" in page_of(rosa, scene.base)
+
+
+def test_what_can_not_be_is_refused_on_the_page(scene: Scene, rosa: Client) -> None:
+    scene.make_ready()
+    given = {"dataset": freeze(scene.project, user=None).pk, "prompts": 7, "completions": 1, "temperature": 1}
+    address = f"/policies/{scene.base.pk}/evaluate/"
+    refused = rosa.post(address, given)
+    assert refused.status_code == 422
+    assert "holds no answers by people" in refused.content.decode()
+    scene.hold_out_an_answer()
+    given["dataset"] = freeze(scene.project, user=None).pk
+    for wrong in ({"prompts": 0}, {"temperature": "hot"}, {"dataset": 10**9}, {"judge": 10**9}):
+        assert rosa.post(address, given | wrong).status_code == 422, wrong
+    assert not TrainingRun.objects.exists()
+
+
+def test_the_newest_figures_stand_on_the_page_with_their_intervals_and_groups(scene: Scene, rosa: Client) -> None:
+    evaluation(scene, scene.base, bleu=1.0)
+    run = evaluation(scene, scene.base)
+    evaluation(scene, scene.published_round().policy or scene.base, bleu=77.0)
+    page = page_of(rosa, scene.base)
+    assert "<dt>BLEU</dt><dd>23.5</dd>" in page
+    assert "20 to 25 · from 0 to 100" in page
+    assert "<dt>Reward of the outputs</dt><dd>9.5</dd>" in page
+    assert "64 outputs to 32 prompts" in page
+    assert f'href="/runs/{run.pk}/"' in page
+    assert 'English</th><td class="number">30</td><td class="number"> 23.5 <span class="interval">[20, 25]' in page
+    assert "By use case" not in page  # where all are alike a table says nothing
+    assert "77" not in page
+
+
+def test_an_evaluation_that_failed_is_told_until_a_later_one_has_figures(scene: Scene, rosa: Client) -> None:
+    evaluation(scene, scene.base, state="failed", result={})
+    assert "An evaluation failed:" in page_of(rosa, scene.base)
+    evaluation(scene, scene.base, result={"evaluation": {"problem": "OSError()"}})
+    assert "could not be measured" in page_of(rosa, scene.base)
+    evaluation(scene, scene.base)
+    page = page_of(rosa, scene.base)
+    assert "failed" not in page
+    assert "could not be measured" not in page
+
+
+def test_scripts_evaluate_with_defaults_and_are_told_why_not(scene: Scene, rosa: Client) -> None:
+    address = f"/api/v1/policies/{scene.base.pk}/evaluate/"
+    assert "has no dataset" in rosa.post(address).json()["detail"]
+    scene.make_ready()
+    freeze(scene.project, user=None)
+    refused = rosa.post(address)
+    assert (refused.status_code, "no answers by people" in refused.json()["detail"]) == (409, True)
+    scene.hold_out_an_answer()
+    dataset = freeze(scene.project, user=None)
+    response = rosa.post(address, {"completions": 2}, content_type="application/json")
+    assert response.status_code == 201
+    run = TrainingRun.objects.get(pk=response.json()["id"])
+    assert (run.dataset, run.hyperparameters["completions"]) == (dataset, 2)
+    assert rosa.post(address, {"dataset": 10**9}, content_type="application/json").status_code == 404
+    assert rosa.post(address, {"prompts": 0}, content_type="application/json").status_code == 400
+
+
+@pytest.mark.parametrize(("person", "status"), [("alice", 403), ("rita", 403), ("charlie", 404)])
+def test_nobody_else_may_evaluate(scene: Scene, person: str, status: int) -> None:
+    scene.make_ready()
+    scene.hold_out_an_answer()
+    freeze(scene.project, user=None)
+    client = Client()
+    client.force_login(scene.people.everyone()[person])
+    for address in (f"/policies/{scene.base.pk}/evaluate/", f"/api/v1/policies/{scene.base.pk}/evaluate/"):
+        assert client.post(address).status_code == status
+    assert not TrainingRun.objects.exists()

@@ -1,0 +1,59 @@
+"""What a researcher chooses for an evaluation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.utils.translation import gettext, gettext_lazy
+
+from annotation.forms.base import PageForm
+from annotation.models import User
+from training.evaluation import EvaluationRefused, policies
+from training.hyperparameters import InputError
+from training.models import Dataset, Policy, RewardModel, TrainingRun
+
+
+def named(dataset: Dataset) -> str:
+    return gettext("Dataset %(number)s") % {"number": dataset.pk}
+
+
+class EvaluatePolicyForm(PageForm):
+    """As it stands: the newest dataset, judged by the reward model that the policy was trained against."""
+
+    dataset = forms.ModelChoiceField(
+        label=gettext_lazy("Held-out answers of"), queryset=Dataset.objects.none(), empty_label=None,
+        help_text=gettext_lazy("Models can be compared that were measured on the same dataset."),
+    )  # fmt: skip
+    judge = forms.ModelChoiceField(
+        label=gettext_lazy("Reward model"), queryset=RewardModel.objects.none(), required=False,
+        empty_label=gettext_lazy("none"),
+        help_text=gettext_lazy("Scores the outputs. It has to have the policy's vocabulary."),
+    )  # fmt: skip
+    prompts = forms.IntegerField(
+        label=gettext_lazy("Prompts, at most"), min_value=1, max_value=10_000, initial=policies.PROMPTS
+    )
+    completions = forms.IntegerField(label=gettext_lazy("Outputs a prompt"), min_value=1, max_value=64, initial=1)
+    temperature = forms.FloatField(
+        label=gettext_lazy("Temperature"), min_value=0, max_value=10, initial=1.0,
+        widget=forms.NumberInput({"step": "any"}),
+        help_text=gettext_lazy("1: as the policy speaks by itself; 0: always the likeliest word."),
+    )  # fmt: skip
+
+    def __init__(self, policy: Policy, data: Any = None) -> None:
+        super().__init__(data)
+        self.policy = policy
+        known: Any = self.fields
+        known["dataset"].label_from_instance = named
+        known["dataset"].queryset = policy.project.datasets.order_by("-pk")
+        known["judge"].queryset = RewardModel.objects.filter(project=policy.project)
+        known["dataset"].initial = policy.project.datasets.order_by("-pk").first()
+        known["judge"].initial = policy.run.judge if policy.run else None
+
+    def save(self, *, user: User) -> TrainingRun | None:
+        """The run that samples; None where it was refused, and the form says why."""
+        try:
+            return policies.start(self.policy, user=user, **self.cleaned_data)
+        except (EvaluationRefused, InputError) as refusal:
+            self.add_error(None, str(refusal))
+            return None

@@ -1,0 +1,117 @@
+"""Any models beside each other, by any figures: those of a round's evaluation and those of an evaluation by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from annotation import charts
+from annotation.models import Project
+from training.models import Policy, RewardModel, Stage, TrainingRun
+
+Model = Policy | RewardModel
+# What a round's evaluation tells of either model: both keep all of it.
+OF_REWARD_MODELS = {
+    "pair_accuracy", "pairs", "ranking_loss", "reward_offset", "reward_scale", "longer_wins", "length_correlation",
+    "calibration_error", "annotator_agreement", "agreement_pairs", "accuracy_by_gap", "reliability",
+}  # fmt: skip
+EVALUATED = "evaluation/"  # before the name of a figure that an evaluation by itself found
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A figure; `low` and `high` where it has an interval."""
+
+    value: float
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True)
+class Line:
+    """A model with its figures by name, and the evaluation that some of them come from."""
+
+    key: str
+    model: Model
+    cells: dict[str, Cell]
+    evaluation: TrainingRun | None
+
+
+def lines(project: Project) -> list[Line]:
+    """One for each policy, then for each reward model, the newest first. Four queries, however many there are."""
+    policies = Policy.objects.filter(project=project).select_related("run__round")
+    rewards = RewardModel.objects.filter(project=project).select_related("run__round")
+    done = TrainingRun.objects.evaluations().filter(project=project)
+    of_policy = _newest(done.filter(stage=Stage.SAMPLE), "base_id")
+    of_reward = _newest(done.filter(stage=Stage.SCORE), "judge_id")
+    return [
+        *(_line(each, of_policy.get(each.pk)) for each in policies),
+        *(_line(each, of_reward.get(each.pk)) for each in rewards),
+    ]
+
+
+def figures_of(model: Model) -> dict[str, Any]:
+    """Of a round's figures, which both of its models keep, those that tell of this one."""
+    judges = isinstance(model, RewardModel)
+    return {name: value for name, value in model.figures.items() if (name in OF_REWARD_MODELS) == judges}
+
+
+def key_of(model: Model) -> str:
+    """What a model is called in addresses and on the command line."""
+    return f"{'reward-model' if isinstance(model, RewardModel) else 'policy'}-{model.pk}"
+
+
+def measures(found: Iterable[Line]) -> list[str]:
+    """Every figure that one of the lines has."""
+    return list(dict.fromkeys(name for line in found for name in line.cells))
+
+
+def ordered(found: Sequence[Line], by: str) -> list[Line]:
+    """By the figure of that name, the highest first; with a minus before it the lowest first. Those without it last."""
+    name, sign = by.removeprefix("-"), 1 if by.startswith("-") else -1
+    having = [line for line in found if name in line.cells]
+    return [
+        *sorted(having, key=lambda line: sign * line.cells[name].value),
+        *(line for line in found if name not in line.cells),
+    ]
+
+
+def as_rows(found: Iterable[Line], names: Sequence[str]) -> tuple[list[dict[str, Any]], list[str]]:
+    """The table for a file: rows, and the columns in their order. Intervals stand in columns of their own."""
+    found = list(found)
+    bounded = [name for name in names if any(line.cells[name].low is not None for line in found if name in line.cells)]
+    columns = ["model", "kind", "run", "dataset"]
+    for name in names:
+        columns += [name, f"{name}/low", f"{name}/high"] if name in bounded else [name]
+    return [_row(line, names) for line in found], columns
+
+
+def _row(line: Line, names: Sequence[str]) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        "model": line.model.name,
+        "kind": "reward model" if isinstance(line.model, RewardModel) else "policy",
+        "run": line.evaluation.pk if line.evaluation else None,
+        "dataset": line.evaluation.dataset_id if line.evaluation else None,
+    }
+    for name in names:
+        if cell := line.cells.get(name):
+            row |= {name: cell.value, f"{name}/low": cell.low, f"{name}/high": cell.high}
+    return row
+
+
+def _newest(runs: Iterable[TrainingRun], by: str) -> dict[int, TrainingRun]:
+    newest: dict[int, TrainingRun] = {}
+    for run in runs:
+        newest.setdefault(getattr(run, by), run)
+    return newest
+
+
+def _line(model: Model, evaluation: TrainingRun | None) -> Line:
+    cells = {
+        name: Cell(value) for name, given in figures_of(model).items() if (value := charts.number(given)) is not None
+    }
+    if evaluation is not None:
+        for name, cell in evaluation.result["evaluation"]["overall"].items():
+            cells[EVALUATED + name] = Cell(cell["value"], cell["low"], cell["high"])
+    return Line(key_of(model), model, cells, evaluation)

@@ -1,0 +1,58 @@
+"""Intervals below each other, as SVG: geometry here, markup in templates/training/report_whiskers.svg."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from annotation import charts
+
+WIDTH, LEFT, RIGHT, ROW, BOTTOM = 480, 150, 20, 28, 28
+LONGEST = 22  # characters of a name that fit beside the intervals
+
+
+@dataclass(frozen=True)
+class Whisker:
+    name: str
+    y: float
+    value: float
+    low: float
+    high: float
+    text: str
+
+
+@dataclass(frozen=True)
+class Whiskers:
+    rows: list[Whisker]
+    ticks: list[charts.Tick]
+    height: int
+    width: int = WIDTH
+    left: int = LEFT
+    right: int = WIDTH - RIGHT
+
+    @property
+    def bottom(self) -> int:
+        return self.height - BOTTOM
+
+
+def draw(intervals: Sequence[tuple[str, float, float, float]]) -> Whiskers:
+    """A row for each name with its value, low and high end, over one axis."""
+    ticks = charts.ticks(min(low for _n, _v, low, _h in intervals), max(high for _n, _v, _l, high in intervals))
+    first, last = ticks[0], ticks[-1]
+
+    def at(value: float) -> float:
+        return round(LEFT + (value - first) / (last - first) * (WIDTH - RIGHT - LEFT), 2)
+
+    rows = [
+        Whisker(
+            name=name if len(name) <= LONGEST else f"{name[: LONGEST - 1]}…",
+            y=ROW * (place + 0.5),
+            value=at(value),
+            low=at(low),
+            high=at(high),
+            text=f"{name}: {charts.text(value)} [{charts.text(low)}, {charts.text(high)}]",
+        )
+        for place, (name, value, low, high) in enumerate(intervals)
+    ]
+    labels = zip(ticks, charts.tick_labels(ticks), strict=True)
+    return Whiskers(rows, [charts.Tick(at(tick), label) for tick, label in labels], ROW * len(rows) + BOTTOM)
