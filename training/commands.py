@@ -83,6 +83,18 @@ def stage_flags(run: TrainingRun) -> list[str]:
                 "prompts": _rows(run, "prompts"),
                 "pretraining": _texts(run),
             }
+        case Stage.DPO:
+            flags |= {
+                "policy": _location(run.base),
+                "rankings": _rows(run, "rankings"),
+                "held-out": _rows(run, "rankings_held_out"),
+            }
+        case Stage.BEST_OF_N:
+            flags |= {
+                "policy": _location(run.base),
+                "prompts": given / "prompts.jsonl",
+                "reward-model": _location(run.judge),
+            }
         case Stage.SAMPLE:
             flags |= {
                 "policy": _location(run.base),

@@ -10,14 +10,16 @@ from typing import Any
 from django import forms
 from django.utils.translation import gettext, gettext_lazy
 
-from annotation.forms.base import several
+from annotation.forms.base import choice, several
 from annotation.models import Project, UseCase, User
 from annotation.templatetags.plumbline import language_name
-from training import generation, registry, rounds
+from training import generation, registry
 from training.algorithms.hyperparameters import STAGES
 from training.datasets import FILTERS, DatasetError, freeze
 from training.hyperparameters import AUTO, InputError, settle
-from training.models import Dataset, Policy, Round, Stage
+from training.models import FIRST, LAST, USUAL, Dataset, Policy, RewardModel, Round, RoundStage, Stage, road
+from training.options import Options, needs_reward_model, stage_problems
+from training.rounds import usual_base
 
 PRESETS = [
     (AUTO, gettext_lazy("By the model's size")),
@@ -32,9 +34,11 @@ PUBLISH = [
 ABOUT = {
     Stage.SFT: gettext_lazy("learns from people's answers"),
     Stage.REWARD_MODEL: gettext_lazy("learns from people's rankings which outputs they prefer"),
-    Stage.PPO: gettext_lazy("practises against the reward model, kept near the fine-tuned model"),
+    Stage.PPO: gettext_lazy("practises against the reward model, kept near the model it starts from"),
+    Stage.DPO: gettext_lazy("learns from people's rankings directly, without a reward model"),
     Stage.EVALUATE: gettext_lazy("measures both on what no training has seen"),
     Stage.SAMPLE: gettext_lazy("lets the new policy answer prompts for the ranking queue"),
+    Stage.BEST_OF_N: gettext_lazy("samples many outputs a prompt and sends those the reward model likes best"),
 }
 CAP = gettext_lazy("Prompts of one author, at most")
 CAP_HELP = gettext_lazy(
@@ -43,7 +47,13 @@ CAP_HELP = gettext_lazy(
 )
 BY_THE_ROUND = {"seed"}  # one for all stages, so not asked again for each
 LOOKED_AT_FIRST = ("learning_rate", "batch_size", "epochs")
-SETTABLE = (Stage.SFT, Stage.REWARD_MODEL, Stage.PPO, Stage.EVALUATE, Stage.SAMPLE)
+NO_MORE = "none"
+THEN = [
+    (RoundStage.PPO, gettext_lazy("PPO: practise against the reward model")),
+    (RoundStage.DPO, gettext_lazy("DPO: learn from the rankings directly, without a reward model")),
+    (RoundStage.BEST_OF_N, gettext_lazy("Best of n: train no further, and of many outputs send the best to people")),
+    (NO_MORE, gettext_lazy("nothing more")),
+]
 
 
 @dataclass(frozen=True)
@@ -65,8 +75,17 @@ class StartForm(forms.Form):
 
     base = forms.ModelChoiceField(
         label=gettext_lazy("Base policy"), queryset=Policy.objects.none(), required=False, empty_label=None,
-        help_text=gettext_lazy("What fine-tuning starts from. Starting from the same base "
+        help_text=gettext_lazy("What the first stage starts from. Starting from the same base "
  "each round keeps rounds comparable."),
+    )  # fmt: skip
+    stages = several(gettext_lazy("Train first"), [
+        (RoundStage.SFT, gettext_lazy("Fine-tuning on people's answers")),
+        (RoundStage.REWARD_MODEL, gettext_lazy("A reward model on people's rankings")),
+    ])  # fmt: skip
+    then = choice(THEN, label=gettext_lazy("Then"), required=False)
+    reward_model = forms.ModelChoiceField(
+        label=gettext_lazy("Reward model"), queryset=RewardModel.objects.none(), required=False, empty_label=None,
+        help_text=gettext_lazy("For PPO and best of n where the round trains none itself."),
     )  # fmt: skip
     preset = forms.ChoiceField(label=gettext_lazy("Settings"), choices=PRESETS, initial=AUTO, required=False)
     publish = forms.ChoiceField(
@@ -92,17 +111,23 @@ class StartForm(forms.Form):
         policies = Policy.objects.filter(project=project).order_by("-id")
         self.fields["base"].queryset = policies  # type: ignore[attr-defined]
         self.fields["base"].initial = usual_base(project)
-        for option in dataclasses.fields(rounds.Options):
+        models = RewardModel.objects.filter(project=project).order_by("-id")
+        self.fields["reward_model"].queryset = models  # type: ignore[attr-defined]
+        self.fields["reward_model"].initial = models.first()
+        self.fields["stages"].initial, self.fields["then"].initial = list(FIRST), RoundStage.PPO
+        for option in dataclasses.fields(Options):
             if option.name in ("prompts", "evaluation_prompts", "seed"):
                 self.fields[option.name].initial = option.default
-        for stage in SETTABLE:
+        self.chosen = joined(self["stages"].value(), self["then"].value())
+        self.settable = [Stage(stage) for stage in road(self.chosen) if stage.value in ABOUT]
+        for stage in self.settable:
             for setting in _settings(stage):
                 self.fields[f"{stage}__{setting.name}"] = _field(setting)
         self._say_defaults()
 
-    def stages(self) -> Iterator[StageFields]:
-        """Each stage's settings for the template."""
-        for stage in SETTABLE:
+    def of_stages(self) -> Iterator[StageFields]:
+        """Each chosen stage's settings for the template."""
+        for stage in self.settable:
             kind = STAGES[stage]
             bound = {setting.name: self[f"{stage}__{setting.name}"] for setting in _settings(stage)}
             first = [name for name in dict.fromkeys((*LOOKED_AT_FIRST, *kind.__annotations__)) if name in bound]
@@ -111,22 +136,25 @@ class StartForm(forms.Form):
 
     def options(self) -> dict[str, Any]:
         """What `rounds.start` takes; a setting that was left empty is not in it."""
-        chosen: dict[str, Any] = {"hyperparameters": {}}
+        chosen: dict[str, Any] = {"stages": list(self.chosen), "hyperparameters": {}}
+        asked_elsewhere = {"stages", "then"} | (set() if needs_reward_model(self.chosen) else {"reward_model"})
         for name, value in self.cleaned_data.items():
-            if value in (None, ""):
+            if value in (None, "") or name in asked_elsewhere:
                 continue
             stage, _between, setting = name.partition("__")
             if setting:
                 chosen["hyperparameters"].setdefault(stage, {})[setting] = value
             else:
-                chosen[name] = value.pk if isinstance(value, Policy) else value
+                chosen[name] = value.pk if isinstance(value, Policy | RewardModel) else value
         return chosen
 
     def clean(self) -> dict[str, Any]:
-        """The settings of a stage must also fit each other."""
+        """There must be a stage, and the settings of each must also fit each other."""
         cleaned: dict[str, Any] = super().clean() or {}
+        if stage_problems(self.chosen) and "then" not in self.errors:
+            self.add_error("stages", gettext("Choose what the round trains: at least one stage."))
         values = self.options()["hyperparameters"]
-        for stage in SETTABLE:
+        for stage in self.settable:
             if any(name.startswith(f"{stage}__") for name in self.errors):
                 continue
             try:
@@ -140,7 +168,7 @@ class StartForm(forms.Form):
     def _say_defaults(self) -> None:
         """Name in each setting's help the value that an empty field stands for."""
         preset, base = self["preset"].value(), self._chosen_base()
-        for stage in SETTABLE:
+        for stage in self.settable:
             try:
                 settled = self._settled(stage, preset=preset, base=base, values={})
             except (InputError, KeyError, OSError):  # an unknown preset, a model that is gone: the form itself says so
@@ -168,6 +196,11 @@ class StartForm(forms.Form):
         return known.queryset.filter(pk=value).first() if str(value or "").isdigit() else None
 
 
+def joined(first: Any, then: Any) -> tuple[str, ...]:
+    """The stages that somebody chose; the usual ones where nothing was asked."""
+    return (*(first or ()), *([] if then == NO_MORE else [str(then)])) if then else USUAL
+
+
 def settings_of(round: Round) -> dict[str, Any]:
     """What the form of another round like it begins with."""
     own = {name: value for name, value in round.options.items() if name not in ("hyperparameters", "filters")}
@@ -176,13 +209,11 @@ def settings_of(round: Round) -> dict[str, Any]:
         for stage, values in round.options["hyperparameters"].items()
         for name, value in values.items()
     }
-    return own | of_stages | {"base": round.base_id}
-
-
-def usual_base(project: Project) -> Policy | None:
-    """What `rounds.start` takes where nothing is chosen: the last round's base, else the first policy brought here."""
-    last = Round.objects.filter(project=project).select_related("base").order_by("-number").first()
-    return last.base if last else Policy.objects.filter(project=project).brought().order_by("id").first()
+    stages = {
+        "stages": [stage for stage in round.stages if stage in FIRST],
+        "then": next((stage for stage in round.stages if stage in LAST), NO_MORE),
+    }
+    return own | of_stages | stages | {"base": round.base_id}
 
 
 def _settings(stage: Stage) -> list[dataclasses.Field[Any]]:

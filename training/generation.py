@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import chain, zip_longest
 from typing import Any
 
@@ -15,9 +16,9 @@ from django.db.models import Count, Exists, OuterRef, Q, QuerySet, Value
 from django.db.models.functions import MD5, Concat
 
 from annotation.collection import NewCompletion, RankingSet, add_completions, add_ranking_items
-from annotation.models import AssignmentState, Completion, Item, ItemKind, Pool, Project, Prompt, Split
-from training import formats
-from training.models import TrainingRun
+from annotation.models import AssignmentState, Completion, Generator, Item, ItemKind, Pool, Project, Prompt, Split
+from training import formats, registry
+from training.models import Stage, TrainingRun
 
 CANDIDATES_PER_KEPT = 2  # outputs are often alike: of twice as many sampled, K distinct ones are kept
 HELD_OUT_SHARE = 0.2
@@ -45,6 +46,31 @@ def sampling(project: Project) -> dict[str, Any]:
     return {"completions": CANDIDATES_PER_KEPT * project.k}
 
 
+@dataclass(frozen=True)
+class BestOf:
+    """What is sampled a prompt where people get the best of n: `best` times n outputs, then `plain` ones."""
+
+    n: int
+    best: int
+    plain: int
+
+    @property
+    def completions(self) -> int:
+        return self.n * self.best + self.plain
+
+    def chosen(self, samples: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """The best of each n, and after them the plain ones, drawn apart so that they are not what was left over."""
+        of_each = [samples[at : at + self.n] for at in range(0, self.n * self.best, self.n)]
+        best = [max(each, key=lambda sample: sample["reward"]) for each in of_each]
+        return best + [sample | {"beside": True} for sample in samples[self.n * self.best :]]
+
+
+def best_of(project: Project, *, n: int) -> BestOf:
+    """Half of a set is the best of n, the other half as the same policy says it, so that people compare the two."""
+    best = -(-project.k // 2)
+    return BestOf(n=n, best=best, plain=CANDIDATES_PER_KEPT * (project.k - best))
+
+
 def register_samples(run: TrainingRun) -> dict[str, int]:
     """Put what a run sampled in the queue: K distinct outputs a prompt. Counts of what came and what was dropped."""
     counts = {
@@ -56,9 +82,8 @@ def register_samples(run: TrainingRun) -> dict[str, int]:
         "prompts_with_too_few": 0,
         "withdrawn": 0,
     }
-    assert run.base is not None  # noqa: S101 - a sampling run has a policy
-    policies = {False: run.base} | ({True: run.reference} if run.reference else {})  # by whether it is the one beside
-    kept: dict[bool, list[NewCompletion]] = {beside: [] for beside in policies}
+    voices = _voices(run)
+    kept: dict[bool, list[NewCompletion]] = {beside: [] for beside in voices}
     there = Prompt.objects.in_bulk({row["id"] for row in _samples(run)})
     for row in _samples(run):
         if row["id"] not in there:  # its author has taken it back since
@@ -75,8 +100,8 @@ def register_samples(run: TrainingRun) -> dict[str, int]:
                 )
             )
     sets: dict[int, list[Completion]] = {}
-    for beside, policy in policies.items():
-        for completion in add_completions(policy.generator, kept[beside]):
+    for beside, generator in voices.items():
+        for completion in add_completions(generator, kept[beside]):
             sets.setdefault(completion.prompt_id, []).append(completion)
     items = add_ranking_items(
         run.project,
@@ -107,10 +132,21 @@ def _distinct(prompts: QuerySet[Prompt], count: int) -> list[Prompt]:
     return list(chosen.values())
 
 
+def _voices(run: TrainingRun) -> dict[bool, Generator]:
+    """Who the outputs are by: the policy, and (True) the one beside it. The best of n are a generator of their own."""
+    assert run.base is not None  # noqa: S101 - a sampling run has a policy
+    if run.stage == Stage.BEST_OF_N:
+        best = registry.best_of_generator(run.base, n=run.inputs["best_of"]["n"])
+        return {False: best, True: run.base.generator}
+    return {False: run.base.generator} | ({True: run.reference.generator} if run.reference else {})
+
+
 def _samples(run: TrainingRun) -> Iterator[dict[str, Any]]:
-    with (run.folder / "samples.jsonl").open() as file:
+    plan = BestOf(**run.inputs["best_of"]) if run.stage == Stage.BEST_OF_N else None
+    with (run.folder / ("best_of_n.jsonl" if plan else "samples.jsonl")).open() as file:
         for line in file:
-            yield json.loads(line)
+            row = json.loads(line)
+            yield row | {"completions": plan.chosen(row["completions"])} if plan else row
 
 
 def _distinct_texts(samples: list[dict[str, Any]], *, k: int, counts: dict[str, int]) -> list[dict[str, Any]]:
@@ -135,8 +171,10 @@ def _distinct_texts(samples: list[dict[str, Any]], *, k: int, counts: dict[str, 
 
 def _settings(run: TrainingRun, sample: dict[str, Any]) -> dict[str, Any]:
     named = ("temperature", "top_k", "top_p", "max_new_tokens")
+    is_best = run.stage == Stage.BEST_OF_N and not sample.get("beside")
     return {
         "run": run.pk,
+        **({"best_of": run.inputs["best_of"]["n"]} if is_best else {}),
         **{name: run.hyperparameters[name] for name in named},
         **{name: sample[name] for name in ("logprob", "tokens", "finished", "reward") if name in sample},
     }

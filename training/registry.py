@@ -103,6 +103,14 @@ def register_policy(
     return policy
 
 
+def best_of_generator(policy: Policy, *, n: int) -> Generator:
+    """Who the best of n outputs of a policy are by: people may like them better than what it says plainly."""
+    generator, _made = Generator.objects.get_or_create(
+        project=policy.project, name=f"{policy.name[:100]}-best-of-{n}", defaults={"kind": GeneratorKind.POLICY}
+    )
+    return generator
+
+
 def register_reward_model(
     project: Project,
     *,

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, replace
 from datetime import timedelta
 from typing import Any
 
@@ -15,67 +15,26 @@ from django.utils.translation import gettext as _
 
 from annotation.audit import record
 from annotation.models import Project, User
-from training import datasets, generation, runs
+from training import datasets, runs, stage_inputs
 from training.auditing import Action
-from training.hyperparameters import AUTO, PRESETS, InputError, checked
+from training.hyperparameters import InputError
 from training.messages import SWEEP_SECONDS, nudge
 from training.models import Policy, RewardModel, Round, RoundStage, RoundState, RunState, Stage, TrainingRun
+from training.options import Options, RoundRefused, needs_reward_model
+from training.readiness import needed, readiness
 
-TRAINED = (Stage.SFT, Stage.REWARD_MODEL, Stage.PPO, Stage.EVALUATE, Stage.SAMPLE)
+__all__ = ["Options", "RoundRefused"]
+
 LOCKS = 1_886_745_954  # the class of our advisory locks, so that they meet nobody else's
 
 
-class RoundRefused(Exception):
-    """A round can't be started, or not be changed as asked; the message is shown to the person."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Options:
-    """What a person may choose for a round. `hyperparameters` holds values by stage, over those of the preset."""
-
-    base: int | None = None
-    preset: str = AUTO
-    hyperparameters: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    filters: Mapping[str, list[str]] = field(default_factory=dict)
-    prompts_per_author: int | None = None
-    publish: str = "auto"
-    prompts: int = 64
-    evaluation_prompts: int = 256
-    seed: int = 0
-
-    @classmethod
-    def parse(cls, given: Mapping[str, Any]) -> Options:
-        """Checked options; RoundRefused names every problem at once."""
-        known = {option.name: option.default for option in fields(cls)}
-        problems = [_("There is no option {name}.").format(name=name) for name in given if name not in known]
-        for name in ("prompts", "evaluation_prompts", "seed"):
-            if name in given and (not isinstance(given[name], int) or isinstance(given[name], bool) or given[name] < 0):
-                problems.append(
-                    _("{name} is {value!r}; a whole number from 0 is expected.").format(name=name, value=given[name])
-                )
-        cap = given.get("prompts_per_author")
-        if cap is not None and (not isinstance(cap, int) or isinstance(cap, bool) or cap < 1):
-            problems.append(_("prompts_per_author is {value!r}; a whole number from 1 is expected.").format(value=cap))
-        if problems:
-            raise RoundRefused(" ".join(problems))
-        options = cls(**given)
-        if options.publish not in ("auto", "manual"):
-            problems.append(_("publish is {value!r}; auto or manual is expected.").format(value=options.publish))
-        if options.preset not in (AUTO, *PRESETS):
-            expected = ", ".join((AUTO, *PRESETS))
-            problems.append(
-                _("preset is {value!r}; one of {names} is expected.").format(value=options.preset, names=expected)
-            )
-        problems += [] if problems else _setting_problems(options)
-        if problems:
-            raise RoundRefused(" ".join(problems))
-        return options
-
-
 def start(project: Project, *, user: User | None, options: Mapping[str, Any] | None = None) -> Round:
-    """A new round, on its way. Refused while another runs in the project, and without a model to start from."""
+    """A new round, on its way. Refused while another runs in the project, and without what its stages need."""
     chosen = Options.parse(options or {})
     base = _base(project, chosen.base)
+    if missing := readiness(project, chosen.stages).missing:
+        raise RoundRefused(" ".join(missing))
+    chosen = replace(chosen, reward_model=_reward_model(project, chosen))
     try:
         with transaction.atomic():
             number = (project.rounds.aggregate(last=Max("number"))["last"] or 0) + 1
@@ -100,20 +59,21 @@ def advance(round_id: int) -> None:
 
 def publish(round: Round, *, user: User | None) -> None:
     """Let the round's policy answer prompts for the queue. `user` None: published by the round's own option."""
-    waiting = Round.objects.filter(id=round.pk, state=RoundState.RUNNING, stage=RoundStage.PUBLISH).exclude(policy=None)
+    waiting = Round.objects.filter(id=round.pk, state=RoundState.RUNNING, stage=RoundStage.PUBLISH)
     with transaction.atomic():
         locked = waiting.select_for_update(of=("self",)).first()
-        if locked is None:
+        speaker = locked.speaker if locked is not None else None
+        if locked is None or speaker is None:
             raise RoundRefused(_("Only a round that waits for its publication can be published."))
         now = timezone.now()
-        Policy.objects.filter(made_by_round=locked, published_at=None).update(published_at=now)
+        Policy.objects.filter(id=speaker.pk, published_at=None).update(published_at=now)
         Round.objects.filter(id=round.pk).update(published_at=now, published_by=user)
         record(
             Action.POLICY_PUBLISHED,
             actor=user,
             project=round.project,
             round=round.number,
-            policy=locked.policy_id,
+            policy=speaker.pk,
         )
         _move_on(locked)
         nudge("advance_round", round.pk)
@@ -174,7 +134,7 @@ def _step(round: Round) -> bool:
 def _freeze(round: Round) -> bool:
     try:
         dataset = datasets.freeze(
-            round.project, user=round.created_by, filters=round.options["filters"],
+            round.project, user=round.created_by, filters=round.options["filters"], needed=needed(round.stages),
             prompts_per_author=round.options.get("prompts_per_author"),
         )  # fmt: skip
     except (datasets.DatasetError, OSError) as error:
@@ -189,52 +149,16 @@ def _start_run(round: Round, stage: Stage) -> bool:
     """Queue the stage's run. Two at once: the constraint lets one through."""
     try:
         with transaction.atomic():
-            request = _request(round, stage)
+            request = stage_inputs.of(round, stage)
             if request is None:
                 return _move_on(round)
             preset = round.options["preset"]
-            values = {"seed": round.options["seed"], **request.pop("values", {}), **_chosen(round.options, stage)}
-            runs.create(
-                round.project, stage=stage, user=round.created_by, round=round, preset=preset, values=values, **request
-            )
+            runs.create(round.project, stage=stage, user=round.created_by, round=round, preset=preset, **request)
     except IntegrityError:
         return False
     except InputError as error:
         return _fail(round, str(error))
     return False
-
-
-def _request(round: Round, stage: Stage) -> dict[str, Any] | None:
-    """What the stage's run works on; None where there is nothing for it to do."""
-    sft, reward = _policy_of(round, Stage.SFT), RewardModel.objects.filter(run__round=round).first()
-    match stage:
-        case Stage.SFT:
-            return {"dataset": round.dataset, "base": round.base}
-        case Stage.REWARD_MODEL:
-            return {"dataset": round.dataset, "base": sft}
-        case Stage.PPO:
-            return {"dataset": round.dataset, "base": sft, "reference": sft, "judge": reward}
-        case Stage.EVALUATE:
-            prompts: Sequence[Any] = datasets.sample_rows(
-                round.dataset, "prompts_held_out", count=round.options["evaluation_prompts"]
-            )
-            if not prompts and not (round.dataset and round.dataset.counts.get("rankings_held_out")):
-                return None
-            policy = _policy_of(round, Stage.PPO)
-            inputs = {"prompts": prompts}
-            return {"dataset": round.dataset, "base": policy, "reference": sft, "judge": reward, "inputs": inputs}
-        case Stage.SAMPLE:
-            seed, count = round.options["seed"] + round.number, round.options["prompts"]
-            prompts = generation.choose_prompts(round.project, count=count, seed=seed)
-            values = generation.sampling(round.project) | {"seed": seed}
-            return {
-                "base": _policy_of(round, Stage.PPO),
-                "reference": Policy.objects.exclude(made_by_round=round).current(round.project) or sft,
-                "judge": reward,
-                "inputs": {"prompts": prompts},
-                "values": values,
-            }
-    raise ValueError(f"A round has no run of the stage {stage}.")
 
 
 def _after_run(round: Round, run: TrainingRun) -> bool:
@@ -254,7 +178,7 @@ def _products(round: Round, run: TrainingRun) -> dict[str, Any]:
     match run.stage:
         case Stage.REWARD_MODEL:
             return {"reward_model": RewardModel.objects.get(run=run)}
-        case Stage.PPO:
+        case Stage.SFT | Stage.PPO | Stage.DPO if not _learns_on(round, run.stage):
             return {"policy": Policy.objects.get(run=run)}
         case Stage.EVALUATE:
             figures = {name: value for name, value in run.result.items() if name != "seconds"}
@@ -278,12 +202,13 @@ def _move_on(round: Round, *, work: float = 0.0, **changes: Any) -> bool:
     seconds = {**round.seconds, round.stage: round_seconds(wall)}
     if round.stage != RoundStage.PUBLISH:  # a person may take their time over it
         seconds["overhead"] = round_seconds(seconds.get("overhead", 0.0) + wall - work)
-    following = RoundStage(round.stage).next
+    following = round.after(round.stage)
     changes |= {"seconds": seconds, "stage_since": now}
     if following is not None:
         changes["stage"] = following
     else:
-        changes |= {"state": RoundState.PUBLISHED, "finished_at": now}
+        ended = RoundState.PUBLISHED if RoundStage.PUBLISH in round.stages else RoundState.FINISHED
+        changes |= {"state": ended, "finished_at": now}
     here = Round.objects.filter(id=round.pk, state=RoundState.RUNNING, stage=round.stage)
     return here.update(**changes) == 1 and following is not None
 
@@ -305,38 +230,36 @@ def _fail(round: Round, reason: str) -> bool:
     return False
 
 
-def _policy_of(round: Round, stage: Stage) -> Policy | None:
-    return Policy.objects.filter(run__round=round, run__stage=stage).first()
+def _learns_on(round: Round, stage: str) -> bool:
+    """Whether a later stage goes on with the policy that this one made."""
+    return stage == Stage.SFT and bool({RoundStage.PPO, RoundStage.DPO} & set(round.stages))
 
 
-def _chosen(options: Mapping[str, Any], stage: Stage) -> dict[str, Any]:
-    return dict(options["hyperparameters"].get(stage, {}))
+def usual_base(project: Project) -> Policy | None:
+    """What a round starts from where nothing is chosen: the base that was last fine-tuned, else the first brought."""
+    earlier = Round.objects.filter(project=project).order_by("-number").select_related("base")
+    tuned = next((round.base for round in earlier if RoundStage.SFT in round.stages), None)
+    return tuned or Policy.objects.filter(project=project).brought().order_by("id").first()
 
 
 def _base(project: Project, chosen: int | None) -> Policy:
-    """The policy asked for, else the one the last round started from, else the first that was brought here."""
-    brought = Policy.objects.filter(project=project)
-    if chosen is not None:
-        base = brought.filter(id=chosen).first()
-        if base is None:
-            raise RoundRefused(_("This project has no policy {number}.").format(number=chosen))
-        return base
-    last = Round.objects.filter(project=project).order_by("-number").select_related("base").first()
-    base = last.base if last is not None else brought.brought().order_by("id").first()
+    base = usual_base(project) if chosen is None else Policy.objects.filter(project=project, id=chosen).first()
+    if base is None and chosen is not None:
+        raise RoundRefused(_("This project has no policy {number}.").format(number=chosen))
     if base is None:
         raise RoundRefused(_("There is no model to start from. Import one first: a folder, or a name on the hub."))
     return base
 
 
-def _setting_problems(options: Options) -> list[str]:
-    """What is wrong with each setting by itself; their fit together and to the data is seen when a stage starts."""
-    problems = []
-    for stage, values in options.hyperparameters.items():
-        if stage not in TRAINED:
-            problems.append(_("A round has no stage {name}.").format(name=stage))
-            continue
-        problems += [f"{stage}: {problem}" for problem in checked(stage, values)[1]]
-    return problems
+def _reward_model(project: Project, options: Options) -> int | None:
+    """The one asked for, else the newest, where the round needs one that it does not train."""
+    if not needs_reward_model(options.stages):
+        return None
+    known = RewardModel.objects.filter(project=project).order_by("-id")
+    found = known.first() if options.reward_model is None else known.filter(id=options.reward_model).first()
+    if found is None:
+        raise RoundRefused(_("This project has no reward model {number}.").format(number=options.reward_model))
+    return found.pk
 
 
 @contextmanager

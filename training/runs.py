@@ -224,13 +224,13 @@ def _enter_products(run: TrainingRun) -> None:
         case Stage.PRETRAIN:
             texts = run.inputs.get("texts", "")
             registry.register_policy(run.project, run=run, name=name, parent=run.base, texts=texts)
-        case Stage.SFT | Stage.PPO:
+        case Stage.SFT | Stage.PPO | Stage.DPO:
             registry.register_policy(run.project, run=run, name=name, parent=run.base)
         case Stage.REWARD_MODEL:
             registry.register_reward_model(run.project, run=run, name=name, parent=run.base)
         case _ if "evaluation" in run.inputs:
             nudge("measure", run.pk)
-        case Stage.SAMPLE if run.inputs.get("queue", True):
+        case Stage.SAMPLE | Stage.BEST_OF_N if run.inputs.get("queue", True):
             queued = generation.register_samples(run)
             TrainingRun.objects.filter(id=run.pk).update(result={**run.result, "queued": queued})
     withdrawals.mark_models(run.project)

@@ -20,7 +20,7 @@ from django.db import DatabaseError, close_old_connections
 from django.utils import timezone
 
 from training import commands
-from training.models import RoundStage, TrainingRun
+from training.models import TrainingRun
 from training.spare import Spare
 
 log = logging.getLogger(__name__)
@@ -62,7 +62,7 @@ def supervise(run: TrainingRun) -> tuple[Ending, int]:
 
 def another_follows(run: TrainingRun) -> bool:
     """Whether a warm interpreter will be of use: the run's round has stages left, and they are started directly."""
-    return run.round_id is not None and RoundStage(run.stage).next is not None and not commands.launcher()
+    return run.round is not None and run.round.after(run.stage) is not None and not commands.launcher()
 
 
 def _start(run: TrainingRun, *, output: int, lock: int) -> subprocess.Popen[bytes]:

@@ -39,7 +39,7 @@ from tests.annotation.quality.scene import make_study
 from tests.training.pages.scene import Scene, build_scene, write_metrics
 from tests.world import World, answer, make_person, make_prompt, make_ranking_item, rank, taken
 from training import registry
-from training.models import Dataset, Policy, Round, RoundStage, Stage
+from training.models import Dataset, Policy, RewardModel, Round, RoundStage, RoundState, Stage
 from training.views.measures import MEASURES
 
 LONG = (
@@ -266,7 +266,7 @@ def add_training(shown: Everything, scene: Scene) -> None:
     going = scene.round(stage=RoundStage.PPO)
     running = scene.run(Stage.PPO, round=going, state="running", step=40, total_steps=90, latest={"seconds": 3})
     write_metrics(running, steps)
-    for round in (published, failed, going, waiting_to_be_published(shown)):
+    for round in (published, failed, going, waiting_to_be_published(shown), without_a_policy(shown)):
         shown.add("round", round.project.slug, round.number)
     for run in (ppo, broken, running):
         shown.add("run", run.pk)
@@ -309,3 +309,18 @@ def waiting_to_be_published(shown: Everything) -> Round:
     membership.add(lakes, shown.people.rosa, Role.RESEARCHER, by=shown.people.ada)
     base = registry.register_policy(lakes, name="starter", source="someone/starter")
     return Scene(shown.people, lakes, base).round(stage=RoundStage.PUBLISH, options={"publish": "manual"})
+
+
+def without_a_policy(shown: Everything) -> Round:
+    """In a project where no round runs, so that its page has the form that starts one."""
+    ponds = managing.create(by=shown.people.ada, slug="ponds", name="Ponds")
+    membership.add(ponds, shown.people.rosa, Role.RESEARCHER, by=shown.people.ada)
+    scene = Scene(shown.people, ponds, registry.register_policy(ponds, name="starter", source="someone/starter"))
+    options = {"stages": ["reward_model"]}
+    round = scene.round(stage=RoundStage.EVALUATE, state=RoundState.FINISHED, dataset=scene.dataset(), options=options)
+    run = scene.run(Stage.REWARD_MODEL, round=round, dataset=round.dataset, state="succeeded")
+    round.reward_model = RewardModel.objects.create(project=ponds, run=run, name="round-1-reward-model", path="x")
+    round.save()
+    shown.add("rounds", "ponds")
+    shown.add("rounds", "ponds", query="?like=1")
+    return round

@@ -113,9 +113,27 @@ def test_a_round_is_started_with_its_options_and_shown_with_its_runs(lab: Lab) -
     assert (run["stage"], run["state"]) == ("sft", "queued")
 
 
+def test_a_round_of_other_stages_is_started_and_says_which(lab: Lab) -> None:
+    options = {"preset": "test", "stages": ["dpo", "sft"]}
+    answer = client(lab.rosa).post("/api/v1/projects/capitals/rounds/", options, format="json")
+    assert answer.status_code == 201
+    assert answer.json()["stages"] == ["freeze", "sft", "dpo", "evaluate", "publish", "sample"]
+
+
+def test_a_round_that_lacks_something_is_refused_by_what_it_lacks(lab: Lab) -> None:
+    answer = client(lab.rosa).post("/api/v1/projects/capitals/rounds/", {"stages": ["ppo"]}, format="json")
+    assert (answer.status_code, "no reward model yet" in answer.json()["detail"]) == (409, True)
+
+
 @pytest.mark.parametrize(
     ("options", "status"),
-    [({"publish": "perhaps"}, 400), ({"hyperparameters": {"ppo": {"x": 1}}}, 409), ({"prompts": -1}, 400)],
+    [
+        ({"publish": "perhaps"}, 400),
+        ({"stages": ["gate"]}, 400),
+        ({"stages": ["ppo", "dpo"]}, 409),
+        ({"hyperparameters": {"ppo": {"x": 1}}}, 409),
+        ({"prompts": -1}, 400),
+    ],
 )
 def test_senseless_options_are_refused_with_a_reason(lab: Lab, options: dict[str, Any], status: int) -> None:
     answer = client(lab.rosa).post("/api/v1/projects/capitals/rounds/", options, format="json")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Callable
 from datetime import timedelta
@@ -14,6 +13,7 @@ from django.test import Client
 from django.utils import timezone
 
 from annotation.models import AuditEntry, Completion, Item, Ranking
+from tests.training.carrying_on import carry_on, end_run, start
 from tests.training.world import TEST, Lab, build_lab
 from training import registry, rounds, runs
 from training.models import (
@@ -27,51 +27,6 @@ from training.models import (
     Stage,
     TrainingRun,
 )
-
-
-def end_run(run: TrainingRun) -> None:
-    """What a worker does at the end of a run, with the start model in the place of a trained one."""
-    claimed = TrainingRun.objects.claim(run.pk, worker="test")
-    assert claimed is not None
-    run.folder.mkdir(parents=True, exist_ok=True)
-    if run.stage in (Stage.SFT, Stage.REWARD_MODEL, Stage.PPO):
-        base = Policy.objects.earliest("id")
-        (run.folder / "model").mkdir()
-        for file in base.folder.iterdir():
-            (run.folder / "model" / file.name).write_bytes(file.read_bytes())
-    if run.stage == Stage.SAMPLE:
-        lines = [
-            {
-                "id": row["id"],
-                "prompt": row["prompt"],
-                "completions": [
-                    *(sample(text) for text in (" ", "a", "a ", "b")),
-                    *(sample(text) | {"beside": True} for text in ("c", "a")),
-                ],
-            }
-            for row in run.inputs["prompts"]
-        ]
-        (run.folder / "samples.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    runs.finish(claimed, {"kl": 1.5, "seconds": {"training": 1.0, "startup": 3.0, "total": 4.5}})
-
-
-def sample(text: str) -> dict[str, Any]:
-    return {"text": text, "tokens": 1, "logprob": -1.0, "finished": True, "seed": 7}
-
-
-def carry_on(round: Round, *, until: str | None = None) -> Round:
-    """Advance and end runs until the stage, or until the round ends or waits for a person."""
-    while True:
-        rounds.advance(round.pk)
-        round.refresh_from_db()
-        run = round.runs.active().first()
-        if run is None or round.stage == until:
-            return round
-        end_run(run)
-
-
-def start(lab: Lab, **options: Any) -> Round:
-    return rounds.start(lab.project, user=lab.rosa, options={**TEST, **options})
 
 
 def test_a_round_goes_through_its_stages_and_its_outputs_reach_the_queue(lab: Lab) -> None:
@@ -125,7 +80,7 @@ def test_a_new_policy_is_shown_beside_the_one_published_before_it(lab: Lab) -> N
 
 def test_the_overhead_is_what_was_not_training(lab: Lab) -> None:
     round = carry_on(start(lab))
-    walls = sum(round.seconds[stage] for stage in RoundStage if stage != RoundStage.PUBLISH)
+    walls = sum(round.seconds[stage] for stage in round.stages if stage != RoundStage.PUBLISH)
     assert round.seconds["overhead"] == pytest.approx(walls - 5 * 1.0, abs=0.02)
 
 
@@ -210,9 +165,10 @@ def test_a_persons_settings_reach_the_run(lab: Lab) -> None:
     assert (run.hyperparameters["learning_rate"], run.hyperparameters["seed"]) == (0.5, 3)
 
 
-def test_too_little_data_fails_the_round_with_counts(lab: Lab) -> None:
+def test_data_that_went_away_after_the_start_fails_the_round_with_counts(lab: Lab) -> None:
+    round = start(lab)
     Ranking.objects.all().delete()
-    round = carry_on(start(lab))
+    round = carry_on(round)
     assert round.state == RoundState.FAILED
     assert "rankings: 0 found, 1 needed" in round.error
     assert not Dataset.objects.exists()

@@ -7,7 +7,8 @@ from typing import Any, ClassVar
 from rest_framework import serializers
 
 from training.hyperparameters import AUTO, PRESETS
-from training.models import Dataset, Policy, RewardModel, Round, TrainingRun
+from training.models import Dataset, Policy, RewardModel, Round, RoundStage, TrainingRun
+from training.options import CHOICES
 
 
 class DatasetSerializer(serializers.ModelSerializer[Dataset]):
@@ -125,11 +126,14 @@ class CurvesSerializer(serializers.Serializer[Any]):
 
 class RoundSerializer(serializers.ModelSerializer[Round]):
     runs = RunSummarySerializer(many=True, read_only=True)
+    stages = serializers.ListField(
+        child=serializers.ChoiceField(RoundStage.choices), read_only=True, help_text="All it goes through, in order."
+    )
 
     class Meta:
         model = Round
         fields: ClassVar = [
-            "id", "number", "state", "stage", "error", "base", "dataset", "policy", "reward_model", "options",
+            "id", "number", "state", "stage", "stages", "error", "base", "dataset", "policy", "reward_model", "options",
             "figures", "seconds", "runs", "created_at", "published_at", "finished_at",
         ]  # fmt: skip
         read_only_fields = fields
@@ -138,7 +142,14 @@ class RoundSerializer(serializers.ModelSerializer[Round]):
 class StartSerializer(serializers.Serializer[Any]):
     """A round's options; each has a default that suits a first try."""
 
-    base = serializers.IntegerField(required=False, help_text="The policy to start SFT from.")
+    base = serializers.IntegerField(required=False, help_text="The policy that the first stage starts from.")
+    stages = serializers.ListField(
+        child=serializers.ChoiceField(CHOICES), required=False, allow_empty=False,
+        help_text="What is trained: sft, reward_model, and one of ppo, dpo and best_of_n, or none of them.",
+    )  # fmt: skip
+    reward_model = serializers.IntegerField(
+        required=False, help_text="For ppo and best_of_n where reward_model is not among the stages; else the newest."
+    )
     preset = serializers.ChoiceField([AUTO, *PRESETS], required=False)
     hyperparameters = serializers.DictField(
         child=serializers.DictField(), required=False, help_text="Values by stage, over those of the preset."

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from training.models.artifacts import Dataset, Family, Policy, RewardModel
-from training.models.rounds import Round, RoundStage, RoundState
+from training.models.rounds import FIRST, LAST, USUAL, Round, RoundStage, RoundState, road
 from training.models.runs import FINAL_STATES, RunState, Stage, TrainingRun
 
 __all__ = [
     "FINAL_STATES",
+    "FIRST",
+    "LAST",
+    "USUAL",
     "Dataset",
     "Family",
     "Policy",
@@ -18,4 +21,5 @@ __all__ = [
     "RunState",
     "Stage",
     "TrainingRun",
+    "road",
 ]

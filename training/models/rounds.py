@@ -1,7 +1,8 @@
-"""A round: dataset → SFT → reward model → PPO → evaluation → publication → generation."""
+"""A round: dataset → SFT → reward model → PPO → evaluation → publication → generation, or another road."""
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any, ClassVar
 
 from django.conf import settings
@@ -16,6 +17,7 @@ from training.models.artifacts import Dataset, Policy, RewardModel
 class RoundState(models.TextChoices):
     RUNNING = "running", _("running")
     PUBLISHED = "published", _("published")
+    FINISHED = "finished", _("finished")  # it made no policy to publish
     FAILED = "failed", _("failed")
     CANCELLED = "cancelled", _("cancelled")
 
@@ -27,20 +29,30 @@ class RoundStage(models.TextChoices):
     SFT = "sft", _("Supervised fine-tuning")
     REWARD_MODEL = "reward_model", _("Reward model")
     PPO = "ppo", _("PPO")
+    DPO = "dpo", _("DPO")
     EVALUATE = "evaluate", _("Evaluation")
     PUBLISH = "publish", _("Publication")
     SAMPLE = "sample", _("Sampling for the queue")
+    BEST_OF_N = "best_of_n", _("Best of n for the queue")
 
-    @property
-    def next(self) -> RoundStage | None:
-        """The stage after this one; None after the last."""
-        stages = list(RoundStage)
-        return dict(zip(stages, stages[1:], strict=False)).get(self)
+
+FIRST = (RoundStage.SFT, RoundStage.REWARD_MODEL)
+LAST = (RoundStage.PPO, RoundStage.DPO, RoundStage.BEST_OF_N)  # a round takes one of these at most
+USUAL = (*FIRST, RoundStage.PPO)
+
+
+def road(chosen: Collection[str]) -> tuple[RoundStage, ...]:
+    """All stages of a round in which those `chosen` of FIRST and LAST are done; without a policy none is published."""
+    around = {RoundStage.FREEZE, RoundStage.EVALUATE}
+    if set(chosen) - {RoundStage.REWARD_MODEL}:
+        around |= {RoundStage.PUBLISH}
+        around |= set() if RoundStage.BEST_OF_N in chosen else {RoundStage.SAMPLE}
+    return tuple(stage for stage in RoundStage if stage in around or stage in chosen)
 
 
 class Round(models.Model):
-    """`base` is what SFT starts from. `seconds` holds the wall time of each stage, and as "overhead" what was neither
-    training nor generation.
+    """`base` is what the first stage starts from. `seconds` holds the wall time of each stage, and as "overhead" what
+    was neither training nor generation.
     """
 
     project = models.ForeignKey(Project, on_delete=models.PROTECT, related_name="rounds")
@@ -77,3 +89,17 @@ class Round(models.Model):
 
     def __str__(self) -> str:
         return f"{self.project} · {self.number}"
+
+    @property
+    def stages(self) -> tuple[RoundStage, ...]:
+        return road(self.options.get("stages", USUAL))
+
+    def after(self, stage: str) -> RoundStage | None:
+        """The stage after that one; None after the last."""
+        following = self.stages[self.stages.index(RoundStage(stage)) + 1 :]
+        return following[0] if following else None
+
+    @property
+    def speaker(self) -> Policy | None:
+        """The policy whose outputs people get: the round's own, or the base where it only chooses the best outputs."""
+        return (self.policy or self.base) if RoundStage.PUBLISH in self.stages else None

@@ -21,7 +21,9 @@ class Stage(models.TextChoices):
     SFT = "sft", _("Supervised fine-tuning")
     REWARD_MODEL = "reward_model", _("Reward model")
     PPO = "ppo", _("PPO")
+    DPO = "dpo", _("DPO")
     SAMPLE = "sample", _("Sampling")
+    BEST_OF_N = "best_of_n", _("Best of n")
     EVALUATE = "evaluate", _("Evaluation")
     SCORE = "score", _("Scoring")
 

@@ -21,6 +21,7 @@ BADGES: dict[str, str] = {
     RunState.RUNNING: "running",
     RunState.SUCCEEDED: "done",
     RoundState.PUBLISHED: "done",
+    RoundState.FINISHED: "done",
     RunState.FAILED: "failed",
     RunState.CANCELLED: "cancelled",
 }
@@ -68,7 +69,7 @@ def explained(figures: dict[str, Any]) -> list[dict[str, Any]]:
     order = {name: place for place, name in enumerate(meanings.MEANINGS)}
     return [
         {"name": name, "value": figures[name], "meaning": meanings.meaning(name)}
-        for name in sorted(figures, key=lambda name: (order.get(name, len(order)), name))
+        for name in sorted(figures, key=lambda name: (order.get(name, len(order)), len(name), name))
         if charts.number(figures[name]) is not None
     ]
 

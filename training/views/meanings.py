@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from django.utils.text import slugify
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from annotation import charts
@@ -115,6 +117,16 @@ MEANINGS: dict[str, Meaning] = {
     "grad_norm": Meaning(_("Gradient norm"), _("no unit"), _("Before it is cut down to max_grad_norm.")),
     "tokens_per_second": Meaning(_("Speed"), _("tokens a second"), _("How fast the run goes.")),
     "tokens": Meaning(_("Tokens"), TOKENS, _("Tokens sampled so far.")),
+    "rewards/chosen": Meaning(
+        _("Implicit reward of the best outputs"),
+        _("nats, times beta"),
+        _("How much likelier the policy finds what people ranked best than the model it started from."),
+    ),
+    "rewards/rejected": Meaning(
+        _("Implicit reward of the worst outputs"),
+        _("nats, times beta"),
+        _("The same of what people ranked worst. It should stay below that of the best."),
+    ),
     "pair_accuracy": Meaning(
         _("Reward accuracy"),
         SHARE,
@@ -171,7 +183,9 @@ FIRST: dict[str, tuple[str, ...]] = {
     Stage.SFT: ("loss",),
     Stage.REWARD_MODEL: ("accuracy", "loss"),
     Stage.PPO: ("objective/reward", "objective/kl", "objective/length"),
+    Stage.DPO: ("accuracy", "loss", "rewards/chosen"),
 }
+BEST_OF = re.compile(r"best_of_(\d+)/(reward|kl)")
 NOT_DRAWN = {"step", "total_steps", "seconds"}
 
 
@@ -185,8 +199,19 @@ def meaning(name: str) -> Meaning:
     """A figure that nobody has explained yet goes by its own name; one on held-out rows by that of the plain one."""
     if name in MEANINGS:
         return MEANINGS[name]
+    if match := BEST_OF.fullmatch(name):
+        return _best_of(*match.groups())
     plain = MEANINGS.get(name.removeprefix("held_out/"))
     return Meaning(plain.label, plain.unit, plain.explanation) if plain else Meaning(name, "", "")
+
+
+def _best_of(n: str, what: str) -> Meaning:
+    """What choosing the best of n outputs gives, and what it costs."""
+    if what == "reward":
+        told = _("What the reward model thinks of the best of so many outputs, on average.")
+        return Meaning(gettext("Reward of the best of %(n)s") % {"n": n}, POINTS, told)
+    told = _("How far choosing among so many moves from what the policy says plainly: log n − (n − 1) / n.")
+    return Meaning(gettext("KL of the best of %(n)s") % {"n": n}, _("nats a completion"), told)
 
 
 def of_run(stage: str, rows: Sequence[Mapping[str, Any]]) -> Curves:

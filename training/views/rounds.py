@@ -6,56 +6,62 @@ from collections.abc import Callable
 from typing import Any
 
 from django.contrib import messages
-from django.http import HttpResponse
+from django.http import HttpResponse, QueryDict
 from django.shortcuts import redirect, render
 
-from annotation.models import Item, ItemKind, Project, Ranking
+from annotation.models import Completion, Item, ItemKind, Project, Ranking
 from annotation.views.decorators import SignedInRequest
 from annotation.views.live import live
-from training import rounds, runs
-from training.forms import StartForm, settings_of, usual_base
+from training import rounds, runs, stage_inputs
+from training.forms import StartForm, settings_of
 from training.models import Round, RoundState, Stage, TrainingRun
+from training.readiness import counted, readiness
 from training.views import folders, stages
 from training.views.datasets import left_out
 from training.views.decorators import researchers_page, round_page
-from training.views.readiness import Readiness, readiness
 
 
 @researchers_page("GET", "POST")
 def index(request: SignedInRequest, project: Project) -> HttpResponse:
     """The project's rounds and the form that starts one."""
-    ready = readiness(project)
+    counts = counted(project)
     if request.method == "GET" and request.headers.get("HX-Request"):
-        form = StartForm(project, counts=ready.counts, initial=request.GET.dict())
-        return render(request, "training/rounds.html#settings", {"form": form, "project": project})
+        form = StartForm(project, counts=counts, initial=_chosen(request.GET))
+        return render(request, "training/rounds.html#changed", {"form": form} | _outlook(project, form, counts))
     like = _like(project, request.GET.get("like", ""))
     form = StartForm(
         project,
-        counts=ready.counts,
+        counts=counts,
         data=request.POST if request.method == "POST" else None,
         initial=settings_of(like) if like else None,
     )
-    if form.is_valid() and (started := _start(request, project, form, ready)):
+    if form.is_valid() and "look" not in request.POST and (started := _start(request, project, form)):
         return redirect("round", project.slug, started.number)
     listed = project.rounds.select_related("base", "dataset", "policy").order_by("-number")
     context = {
-        "project": project,
-        "ready": ready,
         "form": form,
         "rounds": listed,
         "next_number": _next_number(project),
         "like": like,
-        "usual_base": usual_base(project),
+        "usual_base": rounds.usual_base(project),
+        "looks": "look" in request.POST,
+        **_outlook(project, form, counts),
     }
     return render(request, "training/rounds.html", context)
 
 
-def _start(request: SignedInRequest, project: Project, form: StartForm, ready: Readiness) -> Round | None:
+def _outlook(project: Project, form: StartForm, counts: dict[str, int]) -> dict[str, Any]:
+    """What a round of the stages chosen would lack and take."""
+    return {"project": project, "ready": readiness(project, form.chosen, counts=counts)}
+
+
+def _chosen(query: QueryDict) -> dict[str, Any]:
+    """What is on the page now, as its form begins."""
+    return query.dict() | ({"stages": query.getlist("stages")} if "then" in query else {})
+
+
+def _start(request: SignedInRequest, project: Project, form: StartForm) -> Round | None:
     """The new round; None where it was refused, and the form says why."""
-    for reason in ready.missing:
-        form.add_error(None, reason)
-    if ready.missing:
-        return None
     try:
         return rounds.start(project, user=request.user, options=form.options())
     except rounds.RoundRefused as refusal:
@@ -85,21 +91,23 @@ def detail(request: SignedInRequest, round: Round) -> HttpResponse:
         "curves": stages.curves_of(of_stage),
         "waits": waits,
         "is_running": round.state == RoundState.RUNNING,
+        "chosen_judge": stage_inputs.judge_of(round) if round.options.get("reward_model") else None,
         "publishes_itself": stages.publishes_itself(round),
         "reward": stages.first_and_last(ppo, "objective/reward"),
         "length": stages.first_and_last(ppo, "objective/length"),
         "samples": folders.before_and_after(ppo) if ppo else [],
         "left_out": left_out(round.dataset) if round.dataset else [],
-        "queue": queue_of(round, of_stage.get(Stage.SAMPLE)),
+        "queue": queue_of(round, of_stage.get(Stage.SAMPLE) or of_stage.get(Stage.BEST_OF_N)),
     }
     return live(request, "training/round.html", context, phase=f"{round.state}{'-waits' if waits else ''}")
 
 
 def queue_of(round: Round, run: TrainingRun | None) -> dict[str, int] | None:
     """What became of the round's outputs among people; None before any arrived."""
-    if run is None or "queued" not in run.result or round.policy is None:
+    if run is None or "queued" not in run.result:
         return None
-    mine = list(round.policy.generator.completions.values_list("id", flat=True))
+    asked = [row["id"] for row in run.inputs["prompts"]]
+    mine = list(Completion.objects.filter(prompt__in=asked, sampling__run=run.pk).values_list("id", flat=True))
     items = Item.objects.filter(project=round.project, kind=ItemKind.RANKING, completions__overlap=mine)
     ranked = Ranking.objects.filter(assignment__item__in=items)
     return {

@@ -29,7 +29,7 @@ class Step:
 
 
 def steps(round: Round, runs: Mapping[str, TrainingRun]) -> list[Step]:
-    order = list(RoundStage)
+    order = round.stages
     here = order.index(RoundStage(round.stage))
     return [
         Step(
@@ -57,7 +57,7 @@ def publishes_itself(round: Round) -> bool:
 
 def _state(round: Round, distance: int) -> str:
     """The state of the stage that comes `distance` after the round's own."""
-    if distance < 0 or round.state == RoundState.PUBLISHED:
+    if distance < 0 or round.state in (RoundState.PUBLISHED, RoundState.FINISHED):
         return "done"
     if distance > 0:
         return "waiting"
@@ -102,7 +102,7 @@ def curves_of(runs: Mapping[str, TrainingRun]) -> list[dict[str, Any]]:
     """The curves to look at first, of every stage that has any; the latest stage on top."""
     drawn = [
         {"run": runs[stage], "charts": meanings.of_run(stage, curves.metrics(runs[stage])).first}
-        for stage in (Stage.PPO, Stage.REWARD_MODEL, Stage.SFT)
+        for stage in (Stage.PPO, Stage.DPO, Stage.REWARD_MODEL, Stage.SFT)
         if stage in runs
     ]
     return [each for each in drawn if each["charts"]]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from annotation.adding import NewPrompt, add_prompts
-from annotation.models import Demonstration, Pool, Project, Ranking, Split
+from annotation.models import Completion, Demonstration, Pool, Project, Ranking, Split
 from tests.world import World, make_ranking_item, make_world
 from training import registry
 from training.hyperparameters import settle
@@ -74,8 +74,10 @@ class Scene:
         round.policy = policy
         round.save()
         queued = {"items": 1, "completions": 4, "empty": 0, "equal": 0, "spare": 0, "prompts_with_too_few": 0}
-        self.run(Stage.SAMPLE, round=round, state="succeeded", result={"queued": queued})
-        make_ranking_item(self.project, generator="round-1-ppo")
+        item = make_ranking_item(self.project, generator="round-1-ppo")
+        asked = {"prompts": [{"id": item.prompt_id}]}
+        sampled = self.run(Stage.SAMPLE, round=round, state="succeeded", inputs=asked, result={"queued": queued})
+        Completion.objects.filter(id__in=item.completions).update(sampling={"run": sampled.pk})
         return round
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from django.db.models import QuerySet
@@ -9,33 +10,45 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from annotation.models import Demonstration, Pool, Project, Prompt, Ranking, ReviewState, Split
-from training.datasets import NEEDED
-from training.models import Policy, Round, RoundState
+from training.models import USUAL, Policy, RewardModel, Round, RoundStage, RoundState
+from training.options import needs_reward_model
 
 
 @dataclass(frozen=True)
 class Readiness:
-    """`counts` are those of the files that a dataset frozen now would have, repeats included."""
+    """`counts` are those of `counted`; `missing` says what a round of the stages chosen lacks."""
 
     counts: dict[str, int]
     missing: list[str]
     running: Round | None
-
-    @property
-    def is_ready(self) -> bool:
-        return not self.missing and self.running is None
+    has_policy: bool
 
 
-def readiness(project: Project) -> Readiness:
-    counts = {name: rows.count() for name, rows in _trained_on(project).items()}
+def needed(stages: Collection[str]) -> dict[str, int]:
+    """How many rows of each file a round of these stages needs at least."""
+    least = {RoundStage.SFT: "demonstrations", RoundStage.REWARD_MODEL: "rankings", RoundStage.DPO: "rankings",
+             RoundStage.PPO: "prompts"}  # fmt: skip
+    return {f"{least[stage]}.jsonl": 1 for stage in RoundStage if stage in stages and stage in least}
+
+
+def counted(project: Project) -> dict[str, int]:
+    """Rows of the files that a dataset frozen now would have, repeats included."""
+    return {name: rows.count() for name, rows in _trained_on(project).items()}
+
+
+def readiness(project: Project, stages: Collection[str] = USUAL, *, counts: dict[str, int] | None = None) -> Readiness:
+    counts = counts or counted(project)
     missing = [
         _shortage(name, counts[name], least)
-        for name, least in ((file.removesuffix(".jsonl"), least) for file, least in NEEDED.items())
+        for name, least in ((file.removesuffix(".jsonl"), least) for file, least in needed(stages).items())
         if counts[name] < least
     ]
-    if not Policy.objects.filter(project=project).exists():
+    has_policy = Policy.objects.filter(project=project).exists()
+    if not has_policy:
         missing.append(_("There is no model to start from: add a policy on the Models page."))
-    return Readiness(counts, missing, project.rounds.filter(state=RoundState.RUNNING).first())
+    if needs_reward_model(stages) and not RewardModel.objects.filter(project=project).exists():
+        missing.append(_("There is no reward model yet: let the round train one."))
+    return Readiness(counts, missing, project.rounds.filter(state=RoundState.RUNNING).first(), has_policy)
 
 
 def _trained_on(project: Project) -> dict[str, QuerySet[Demonstration] | QuerySet[Ranking] | QuerySet[Prompt]]:
