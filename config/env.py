@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 from contextlib import suppress
+from decimal import Decimal
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 
@@ -31,6 +33,17 @@ def env_int(name: str, default: int) -> int:
         return int(value)
     except ValueError:
         raise ImproperlyConfigured(f"{name} is {value!r}; expected a whole number.") from None
+
+
+def env_money(name: str) -> tuple[Decimal, str] | None:
+    """An amount and its currency, as in 2.40 EUR."""
+    value = os.environ.get(name, "")
+    if value == "":
+        return None
+    found = re.fullmatch(r"(\d+(?:\.\d+)?) ([A-Z]{3})", value)
+    if found is None:
+        raise ImproperlyConfigured(f"{name} is {value!r}; expected an amount and a currency, as in 2.40 EUR.")
+    return Decimal(found[1]), found[2]
 
 
 def env_list(name: str, default: list[str]) -> list[str]:

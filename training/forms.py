@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django import forms
+from django.utils.html import format_html
 from django.utils.translation import gettext, gettext_lazy
 
 from annotation.forms.base import choice, several
@@ -167,7 +168,7 @@ class StartForm(forms.Form):
 
     def _say_defaults(self) -> None:
         """Name in each setting's help the value that an empty field stands for."""
-        preset, base = self["preset"].value(), self._chosen_base()
+        preset, base = self["preset"].value(), self.chosen_base()
         for stage in self.settable:
             try:
                 settled = self._settled(stage, preset=preset, base=base, values={})
@@ -188,11 +189,12 @@ class StartForm(forms.Form):
         asked = generation.sampling(self.project) if stage == Stage.SAMPLE else {}
         return settle(stage, preset=preset, rows=self.counts, policy=base, values={**asked, **values})
 
-    def _chosen_base(self) -> Policy | None:
-        value = self["base"].value()
+    def chosen_base(self) -> Policy | None:
+        """The policy that the first stage would start from."""
+        known: Any = self.fields["base"]
+        value = self["base"].value() or known.initial
         if isinstance(value, Policy):
             return value
-        known: Any = self.fields["base"]
         return known.queryset.filter(pk=value).first() if str(value or "").isdigit() else None
 
 
@@ -224,7 +226,11 @@ def _field(setting: dataclasses.Field[Any]) -> forms.Field:
     """A form field for a hyperparameter, with its bounds; the keys of a mathematical setting are not translated."""
     known, default = setting.metadata, setting.default
     about: str = known["help"]
-    common: dict[str, Any] = {"label": setting.name, "required": False, "help_text": gettext(about)}
+    common: dict[str, Any] = {
+        "label": format_html("<code>{}</code>", setting.name),
+        "required": False,
+        "help_text": gettext(about),
+    }
     if known["choices"] or isinstance(default, bool):
         named = [(choice, choice) for choice in known["choices"]] or [
             ("true", gettext("yes")),

@@ -54,11 +54,14 @@ def readiness(project: Project, stages: Collection[str] = USUAL, *, counts: dict
 def _trained_on(project: Project) -> dict[str, QuerySet[Demonstration] | QuerySet[Ranking] | QuerySet[Prompt]]:
     prompts = Prompt.objects.usable().filter(project=project, split=Split.TRAIN)
     demonstrations = Demonstration.objects.filter(prompt__in=prompts).exclude(review=ReviewState.REJECTED)
-    rankings = Ranking.objects.filter(prompt__in=prompts.filter(pool=Pool.REWARD)).exclude(review=ReviewState.REJECTED)
+    rankings = Ranking.objects.exclude(review=ReviewState.REJECTED).filter(groups__1__isnull=False)  # not all tied
+    held_out = Prompt.objects.usable().filter(project=project).exclude(split=Split.TRAIN)
     return {
         "demonstrations": demonstrations,
-        "rankings": rankings.filter(groups__1__isnull=False),  # one group alone: all outputs tied
+        "rankings": rankings.filter(prompt__in=prompts.filter(pool=Pool.REWARD)),
+        "rankings_held_out": rankings.filter(prompt__in=held_out),
         "prompts": prompts.filter(pool=Pool.POLICY),
+        "prompts_held_out": held_out,
     }
 
 

@@ -21,9 +21,9 @@ from annotation.models import Generator, GeneratorKind, Project, User
 from training.auditing import Action
 from training.lineage import write_lineage
 from training.models import Family, Policy, RewardModel, TrainingRun
+from training.weights import header
 
 HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
-LONGEST_HEADER = 100 * 1024 * 1024
 BROUGHT = ("models", "starter")
 TOKENIZERS = ("tokenizer.json", "tokenizer.model", "spiece.model", "vocab.json")
 
@@ -234,12 +234,8 @@ def _config(folder: Path) -> dict[str, Any]:
 def _check_safetensors(path: Path) -> None:
     """A safetensors file begins with the length of its header, which is JSON, and ends with the last tensor."""
     try:
-        with path.open("rb") as file:
-            (length,) = struct.unpack("<Q", file.read(8))
-            if length > LONGEST_HEADER:
-                raise ValueError(f"header of {length} bytes")
-            header = json.loads(file.read(length))
-        size = max((tensor["data_offsets"][1] for name, tensor in header.items() if name != "__metadata__"), default=0)
+        length, tensors = header(path)
+        size = max((tensor["data_offsets"][1] for name, tensor in tensors.items() if name != "__metadata__"), default=0)
         if path.stat().st_size != 8 + length + size:
             raise ValueError(f"{path.stat().st_size} bytes where the header tells of {8 + length + size}")
     except (OSError, ValueError, struct.error, KeyError, TypeError, AttributeError) as error:

@@ -15,7 +15,7 @@ from django.utils.translation import gettext as _
 
 from annotation.audit import record
 from annotation.models import Project, User
-from training import datasets, runs, stage_inputs
+from training import datasets, plans, room, runs, stage_inputs
 from training.auditing import Action
 from training.hyperparameters import InputError
 from training.messages import SWEEP_SECONDS, nudge
@@ -31,8 +31,10 @@ LOCKS = 1_886_745_954  # the class of our advisory locks, so that they meet nobo
 def start(project: Project, *, user: User | None, options: Mapping[str, Any] | None = None) -> Round:
     """A new round, on its way. Refused while another runs in the project, and without what its stages need."""
     chosen = Options.parse(options or {})
-    base = _base(project, chosen.base)
-    if missing := readiness(project, chosen.stages).missing:
+    base = base_for(project, chosen)
+    ready = readiness(project, chosen.stages)
+    settled = plans.settings_of(project, chosen, base=base, counts=ready.counts)
+    if missing := [*ready.missing, *filter(None, [room.of_round(base, settled).problem()])]:
         raise RoundRefused(" ".join(missing))
     chosen = replace(chosen, reward_model=_reward_model(project, chosen))
     try:
@@ -242,7 +244,9 @@ def usual_base(project: Project) -> Policy | None:
     return tuned or Policy.objects.filter(project=project).brought().order_by("id").first()
 
 
-def _base(project: Project, chosen: int | None) -> Policy:
+def base_for(project: Project, options: Options) -> Policy:
+    """The policy asked for, else the usual one; RoundRefused where there is none."""
+    chosen = options.base
     base = usual_base(project) if chosen is None else Policy.objects.filter(project=project, id=chosen).first()
     if base is None and chosen is not None:
         raise RoundRefused(_("This project has no policy {number}.").format(number=chosen))

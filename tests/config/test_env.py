@@ -2,12 +2,13 @@ from __future__ import annotations
 
 import stat
 from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
-from config.env import env_bool, env_int, env_list, env_str, kept_secret
+from config.env import env_bool, env_int, env_list, env_money, env_str, kept_secret
 
 
 @pytest.fixture(autouse=True)
@@ -42,6 +43,16 @@ def test_a_number_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setenv("SOME_SETTING", "many")
     with pytest.raises(ImproperlyConfigured, match="SOME_SETTING is 'many'; expected a whole number"):
         env_int("SOME_SETTING", 0)
+
+
+def test_an_amount_of_money_names_its_currency(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert env_money("SOME_SETTING") is None
+    monkeypatch.setenv("SOME_SETTING", "2.40 EUR")
+    assert env_money("SOME_SETTING") == (Decimal("2.40"), "EUR")
+    for wrong in ("2.40", "EUR 2", "-1 EUR", "2,40 EUR"):
+        monkeypatch.setenv("SOME_SETTING", wrong)
+        with pytest.raises(ImproperlyConfigured, match=r"expected an amount and a currency, as in 2\.40 EUR"):
+            env_money("SOME_SETTING")
 
 
 def test_a_secret_is_made_once_whoever_asks_and_is_its_owners_alone(tmp_path: Path) -> None:

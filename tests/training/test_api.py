@@ -55,6 +55,7 @@ READ = [
     "datasets/{dataset}/compare/{other}/",
 ]
 CHANGE: list[tuple[str, dict[str, Any], int]] = [
+    ("projects/capitals/rounds/estimate/", {}, 200),
     ("projects/capitals/rounds/", {"preset": "test"}, 409),
     ("projects/capitals/datasets/", {}, 201),
     ("projects/capitals/policies/", {"source": "org/name", "name": "x"}, 201),

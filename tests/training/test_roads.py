@@ -80,7 +80,9 @@ def test_ppo_alone_takes_the_reward_model_that_was_chosen_or_else_the_newest(lab
 
 
 def test_dpo_learns_from_the_rankings_and_stays_near_what_it_starts_from(lab: Lab) -> None:
-    round = carry_on(start(lab, stages=[SFT, DPO]))
+    round = carry_on(start(lab, stages=[SFT, DPO]), until=DPO)
+    assert round.policy is None  # what fine-tuning made is no policy of the round where something goes on with it
+    round = carry_on(round)
     run = round.runs.get(stage=DPO)
     assert (run.base, run.judge, run.dataset) == (made_by(round, SFT), None, round.dataset)
     assert round.policy == made_by(round, DPO)

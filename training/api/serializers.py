@@ -7,8 +7,9 @@ from typing import Any, ClassVar
 from rest_framework import serializers
 
 from training.hyperparameters import AUTO, PRESETS
-from training.models import Dataset, Policy, RewardModel, Round, RoundStage, TrainingRun
+from training.models import Dataset, Policy, RewardModel, Round, RoundStage, Stage, TrainingRun
 from training.options import CHOICES
+from training.outlook import Outlook
 
 
 class DatasetSerializer(serializers.ModelSerializer[Dataset]):
@@ -160,3 +161,31 @@ class StartSerializer(serializers.Serializer[Any]):
     prompts = serializers.IntegerField(required=False, min_value=0, help_text="Prompts sampled for the queue.")
     evaluation_prompts = serializers.IntegerField(required=False, min_value=0)
     seed = serializers.IntegerField(required=False, min_value=0)
+
+
+class StageEstimateSerializer(serializers.Serializer[Any]):
+    stage = serializers.ChoiceField(Stage.choices)
+    seconds = serializers.FloatField(allow_null=True, help_text="Null: the stage has not run on such a model here yet.")
+    runs = serializers.IntegerField(help_text="Earlier runs that it is told by.")
+
+
+class RoomSerializer(serializers.Serializer[Any]):
+    """Bytes, at the fullest moment; null where they can't be told."""
+
+    disk = serializers.IntegerField(allow_null=True)
+    disk_free = serializers.IntegerField()
+    memory = serializers.IntegerField(allow_null=True, help_text="At least.")
+    memory_free = serializers.IntegerField(allow_null=True, help_text="Of the machine of the web server.")
+
+
+class OutlookSerializer(serializers.Serializer[Any]):
+    """What there is to say of a round before it starts."""
+
+    missing = serializers.ListField(child=serializers.CharField(), source="ready.missing")
+    stages = StageEstimateSerializer(many=True, source="estimates")
+    seconds = serializers.FloatField(allow_null=True, help_text="Of all stages; null unless each has a figure.")
+    cost = serializers.SerializerMethodField(help_text="By COMPUTE_RATE, as in 2.40 EUR; null without it.")
+    room = RoomSerializer()
+
+    def get_cost(self, outlook: Outlook) -> str | None:
+        return f"{outlook.cost[0]:.2f} {outlook.cost[1]}" if outlook.cost else None

@@ -17,13 +17,14 @@ from rest_framework.serializers import BaseSerializer
 
 from annotation.api.base import Conflict, Endpoint
 from annotation.audiences import Audiences
-from training import archives, datasets, registry, rounds, runs
+from training import archives, datasets, outlook, registry, rounds, runs
 from training.access import RESEARCHERS, ResearchersOf
 from training.api import serializers
 from training.curves import for_json, metrics, name_of
 from training.differences import compare
 from training.evaluation import EvaluationRefused, policies
 from training.models import Dataset, Policy, RewardModel, Round, TrainingRun
+from training.options import Options
 
 
 class ProjectList(Endpoint, generics.ListAPIView[Any]):
@@ -59,6 +60,20 @@ class Rounds(ProjectList):
         except rounds.RoundRefused as refusal:
             raise Conflict(str(refusal)) from refusal
         return Response(serializers.RoundSerializer(started).data, status=status.HTTP_201_CREATED)
+
+
+class RoundEstimate(Endpoint):
+    audience = RESEARCHERS
+
+    @extend_schema(request=serializers.StartSerializer, responses=serializers.OutlookSerializer)
+    def post(self, request: Request, slug: str) -> Response:
+        """What a round would lack, take and cost, were it started now. Nothing is started."""
+        try:
+            options = Options.parse(_checked(serializers.StartSerializer(data=request.data)))
+            told = outlook.of_round(self.project, options, base=rounds.base_for(self.project, options))
+        except rounds.RoundRefused as refusal:
+            raise Conflict(str(refusal)) from refusal
+        return Response(serializers.OutlookSerializer(told).data)
 
 
 class OneRound(One):

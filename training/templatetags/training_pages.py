@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from decimal import Decimal
 from typing import Any
 
 from django import template
 from django.utils.translation import gettext as _
 
 from annotation import charts
+from annotation.money import as_pay
 from training.models import RoundState, RunState, TrainingRun
 from training.views import meanings, stages
 
@@ -47,6 +49,12 @@ def duration(seconds: float | None) -> str:
     if minutes:
         return _("%(minutes)d min %(seconds)d s") % {"minutes": minutes, "seconds": rest}
     return _("%(count)s s") % {"count": rest}
+
+
+@register.filter
+def amount(cost: tuple[Decimal, str]) -> str:
+    """Money as the reader's language writes it."""
+    return as_pay(*cost)
 
 
 @register.filter

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from django.contrib import messages
-from django.http import HttpResponse, QueryDict
+from django.http import HttpResponse
 from django.shortcuts import redirect, render
 
 from annotation.models import Completion, Item, ItemKind, Project, Ranking
 from annotation.views.decorators import SignedInRequest
 from annotation.views.live import live
-from training import rounds, runs, stage_inputs
+from training import outlook, rounds, runs, stage_inputs
 from training.forms import StartForm, settings_of
 from training.models import Round, RoundState, Stage, TrainingRun
-from training.readiness import counted, readiness
+from training.options import Options
+from training.readiness import counted
 from training.views import folders, stages
 from training.views.datasets import left_out
 from training.views.decorators import researchers_page, round_page
@@ -26,7 +27,7 @@ def index(request: SignedInRequest, project: Project) -> HttpResponse:
     """The project's rounds and the form that starts one."""
     counts = counted(project)
     if request.method == "GET" and request.headers.get("HX-Request"):
-        form = StartForm(project, counts=counts, initial=_chosen(request.GET))
+        form = StartForm(project, counts=counts, data=request.GET)
         return render(request, "training/rounds.html#changed", {"form": form} | _outlook(project, form, counts))
     like = _like(project, request.GET.get("like", ""))
     form = StartForm(
@@ -45,19 +46,21 @@ def index(request: SignedInRequest, project: Project) -> HttpResponse:
         "like": like,
         "usual_base": rounds.usual_base(project),
         "looks": "look" in request.POST,
-        **_outlook(project, form, counts),
+        **_outlook(project, form, counts, like=like.options if like else None),
     }
     return render(request, "training/rounds.html", context)
 
 
-def _outlook(project: Project, form: StartForm, counts: dict[str, int]) -> dict[str, Any]:
-    """What a round of the stages chosen would lack and take."""
-    return {"project": project, "ready": readiness(project, form.chosen, counts=counts)}
-
-
-def _chosen(query: QueryDict) -> dict[str, Any]:
-    """What is on the page now, as its form begins."""
-    return query.dict() | ({"stages": query.getlist("stages")} if "then" in query else {})
+def _outlook(
+    project: Project, form: StartForm, counts: dict[str, int], *, like: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """What is to be said of a round as the form has it; of one with the usual settings, where it can't be used."""
+    chosen = form.options() if form.is_bound and form.is_valid() else like or {"stages": form.chosen}
+    try:
+        options = Options.parse(chosen)
+    except rounds.RoundRefused:
+        options = Options()
+    return {"project": project, "outlook": outlook.of_round(project, options, base=form.chosen_base(), counts=counts)}
 
 
 def _start(request: SignedInRequest, project: Project, form: StartForm) -> Round | None:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import re
+from decimal import Decimal
 
-from django.test import Client
+from django.test import Client, override_settings
 
 from tests.training.pages.scene import Scene
+from training.hyperparameters import settle
 from training.models import RewardModel, Round, RoundState, Stage
+
+ASKED = {Stage.SAMPLE: {"completions": 8}}
 
 
 def settings_shown(page: str) -> list[str]:
@@ -100,3 +104,44 @@ def test_what_choosing_among_more_outputs_gives_is_explained_on_the_runs_page(sc
     page = rosa.get(f"/runs/{run.pk}/").content.decode()
     assert "Reward of the best of 16" in page
     assert "KL of the best of 2" in page
+
+
+class TestEstimates:
+    def ran(self, scene: Scene, *stages: Stage, seconds: float) -> None:
+        """Earlier runs on the same base that took so long, each with as much to do as a round now has."""
+        asked = {"prompts": [{"id": number} for number in range(64)]}
+        for stage in stages:
+            counts = {"demonstrations": 1, "rankings": 1}
+            dataset = scene.dataset()
+            type(dataset).objects.filter(pk=dataset.pk).update(counts=counts)
+            result = {"seconds": {"training": seconds, "startup": 2.0, "total": seconds + 2}}
+            values = settle(stage, preset="paper", rows=counts, values=ASKED.get(stage))
+            scene.run(stage, dataset=dataset, state="succeeded", result=result, inputs=asked, hyperparameters=values)
+
+    def test_a_stage_that_never_ran_here_has_no_figure_yet(self, scene: Scene, rosa: Client) -> None:
+        scene.make_ready()
+        page = rosa.get(scene.address("rounds")).content.decode()
+        assert "no figure yet: some stage has not run on a model of this size here" in page
+        assert "the model's size is not known yet" in page
+
+    def test_the_page_says_how_long_each_stage_and_all_will_take(self, scene: Scene, rosa: Client) -> None:
+        scene.make_ready()
+        self.ran(scene, Stage.SFT, Stage.SAMPLE, seconds=58.0)
+        response = rosa.post(
+            scene.address("rounds"), {"stages": ["sft"], "then": "none", "look": "1", "evaluation_prompts": "0"}
+        )
+        found = {each.stage: each.seconds for each in response.context["outlook"].estimates}
+        assert found == {Stage.SFT: 60.0, Stage.EVALUATE: None, Stage.SAMPLE: 60.0}
+        page = response.content.decode()
+        assert '<th scope="row">Supervised fine-tuning</th><td class="number">1 min 0 s</td><td>1 run</td>' in page
+        assert '<th scope="row">Evaluation</th><td class="number">–</td><td>no figure yet</td>' in page
+
+    def test_the_cost_stands_beside_the_time(self, scene: Scene, rosa: Client) -> None:
+        scene.make_ready()
+        self.ran(
+            scene, *(Stage(stage) for stage in ("sft", "reward_model", "ppo", "evaluate", "sample")), seconds=718.0
+        )
+        with override_settings(COMPUTE_RATE=(Decimal(2), "EUR")):
+            response = rosa.get(scene.address("rounds"))
+        assert response.context["outlook"].seconds is not None
+        assert "and €" in response.content.decode()
