@@ -21,7 +21,10 @@ SETTINGS = (
     "demonstrations_per_prompt", "languages", "flags", "lease_minutes", "max_prompt_characters",
     "max_answer_characters", "currency",
 )  # fmt: skip
-SCREENING = ("qualification_pieces", "qualification_bar", "gold_share", "repeat_share")
+SCREENING = (
+    "qualification_pieces", "qualification_bar", "qualification_answers", "qualification_accepted", "gold_share",
+    "repeat_share",
+)  # fmt: skip
 PUBLISHED: dict[type[Guidelines | Terms], Action] = {
     Guidelines: Action.GUIDELINES_PUBLISHED,
     Terms: Action.TERMS_PUBLISHED,

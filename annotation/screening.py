@@ -1,4 +1,5 @@
-"""Screening as in InstructGPT: sets that a researcher has ranked measure everybody else who ranks them.
+"""Screening as in InstructGPT: sets that a researcher has ranked measure everybody else who ranks them, and reviewers'
+decisions everybody who writes answers.
 
 A qualification set comes to an annotator before other work, a gold set now and then. Neither takes a slot: all get it.
 """
@@ -8,12 +9,12 @@ from __future__ import annotations
 import math
 import random
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from typing import NamedTuple
 
 from django.db import transaction
-from django.db.models import Exists, F, OuterRef, Q, QuerySet
+from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet
 from django.db.models.functions import Now
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -22,12 +23,14 @@ from annotation import audit
 from annotation.models import (
     Assignment,
     AssignmentState,
+    Demonstration,
     Item,
     ItemKind,
     Membership,
     Project,
     Purpose,
     Ranking,
+    ReviewState,
     Role,
     User,
 )
@@ -38,25 +41,51 @@ from annotation.refusals import Refused
 TRUSTED = (Role.RESEARCHER, Role.ADMIN)
 
 
-class Standing(NamedTuple):
-    """How far somebody is with qualifying. `agreement`: with the researchers' answers, over all pairs; NaN before."""
+class Part(NamedTuple):
+    """One side of qualifying: `done` of `wanted`, and the share that is to reach the bar; NaN before there is any."""
 
     done: int
     wanted: int
-    agreement: float
+    share: float
     bar: float
 
     @property
     def passed(self) -> bool:
-        return self.done >= self.wanted and self.agreement >= self.bar
+        return not self.wanted or (self.done >= self.wanted and self.share >= self.bar)
 
     @property
     def failed(self) -> bool:
         return self.done >= self.wanted and not self.passed
 
 
+class Standing(NamedTuple):
+    """How far somebody is with qualifying; both parts are to be passed, and one of which none are wanted is.
+
+    `sets`: those they ranked; the share of all pairs in which they agree with the researchers.
+    `answers`: those that reviewers decided on; the share that was accepted.
+    """
+
+    sets: Part
+    answers: Part
+
+    @property
+    def passed(self) -> bool:
+        return self.sets.passed and self.answers.passed
+
+    @property
+    def failed(self) -> bool:
+        return self.sets.failed or self.answers.failed
+
+
 def standings(project: Project, *, only: User | None = None) -> dict[int, Standing]:
-    """Person → standing, of those who have ranked a qualification set. Two queries."""
+    """Person → standing, of those who have ranked a qualification set or have an answer reviewed. Three queries."""
+    sets, answers = _sets_ranked(project, only), _answers_reviewed(project, only)
+    people = sets.keys() | answers.keys()
+    return {person: _standing(project, sets.get(person, []), answers.get(person, (0, 0))) for person in people}
+
+
+def _sets_ranked(project: Project, only: User | None) -> dict[int, list[tuple[float, int]]]:
+    """Person → of each qualification set they ranked, how many pairs agree with the researcher's, and of how many."""
     keys = {
         ranking.assignment.item_id: judgement(ranking)
         for ranking in _answers(project, Purpose.QUALIFICATION)
@@ -70,29 +99,43 @@ def standings(project: Project, *, only: User | None = None) -> dict[int, Standi
         if ranking.annotator_id is not None and ranking.assignment is not None:
             same = compared(judgement(ranking), keys[ranking.assignment.item_id])
             shares[ranking.annotator_id].append((same.agreed, same.pairs))
-    return {person: _standing(project, own) for person, own in shares.items()}
+    return shares
+
+
+def _answers_reviewed(project: Project, only: User | None) -> dict[int, tuple[int, int]]:
+    """Person → how many of their answers were accepted, and how many were decided on."""
+    reviewed = Demonstration.objects.filter(prompt__project=project, author__isnull=False)
+    if only is not None:
+        reviewed = reviewed.filter(author=only)
+    counted = (
+        reviewed.exclude(review=ReviewState.PENDING)
+        .order_by()
+        .values_list("author")
+        .annotate(accepted=Count("pk", filter=Q(review=ReviewState.ACCEPTED)), all=Count("pk"))
+    )
+    return {person: (accepted, every) for person, accepted, every in counted}
 
 
 def of_annotators(project: Project) -> list[tuple[User, Standing]]:
     """How the annotators who have to qualify stand, by name."""
-    if not project.qualification_pieces:
+    if not project.asks_to_qualify:
         return []
     found = standings(project)
     annotators = User.objects.filter(memberships__project=project, memberships__role=Role.ANNOTATOR)
     measured = annotators.exclude(pk__in=trusted(project)).order_by("username")
-    return [(person, found.get(person.pk) or _standing(project, [])) for person in measured]
+    return [(person, found.get(person.pk) or _standing(project)) for person in measured]
 
 
 def standing(project: Project, person: User) -> Standing | None:
     """None where the person need not qualify: the project asks nobody to, or they answer the sets themselves."""
-    if not project.qualification_pieces or person.pk in trusted(project):
+    if not project.asks_to_qualify or person.pk in trusted(project):
         return None
-    return standings(project, only=person).get(person.pk) or _standing(project, [])
+    return standings(project, only=person).get(person.pk) or _standing(project)
 
 
 def qualified(project: Project) -> set[int] | None:
     """Those whose work enters datasets; None: everybody's."""
-    if not project.qualification_pieces:
+    if not project.asks_to_qualify:
         return None
     return trusted(project) | {person for person, found in standings(project).items() if found.passed}
 
@@ -171,11 +214,16 @@ def _answers(project: Project, purpose: Purpose) -> QuerySet[Ranking]:
     return of_sets.filter(annotator=F("assignment__item__keyed_by")).select_related("assignment")
 
 
-def _standing(project: Project, shares: list[tuple[float, int]]) -> Standing:
-    pairs = sum(pairs for _agreed, pairs in shares)
+def _standing(project: Project, sets: Sequence[tuple[float, int]] = (), answers: tuple[int, int] = (0, 0)) -> Standing:
+    agreed, pairs = (sum(column) for column in zip(*sets, strict=True)) if sets else (0, 0)
+    accepted, reviewed = answers
     return Standing(
-        done=len(shares),
-        wanted=project.qualification_pieces,
-        agreement=sum(agreed for agreed, _pairs in shares) / pairs if pairs else math.nan,
-        bar=project.qualification_bar / 100,
+        sets=Part(len(sets), project.qualification_pieces, _share(agreed, pairs), project.qualification_bar / 100),
+        answers=Part(
+            reviewed, project.qualification_answers, _share(accepted, reviewed), project.qualification_accepted / 100
+        ),
     )
+
+
+def _share(part: float, of: int) -> float:
+    return part / of if of else math.nan

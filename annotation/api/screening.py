@@ -55,9 +55,12 @@ class ChosenSerializer(serializers.Serializer[Any]):
 
 class StandingSerializer(serializers.Serializer[Any]):
     username = serializers.CharField()
-    done = serializers.IntegerField()
+    done = serializers.IntegerField(help_text="Qualification sets ranked.")
     wanted = serializers.IntegerField()
     agreement = serializers.FloatField(allow_null=True, help_text="With the researchers' answers, over all pairs.")
+    reviewed = serializers.IntegerField(help_text="Answers that reviewers decided on.")
+    reviewed_wanted = serializers.IntegerField()
+    accepted = serializers.FloatField(allow_null=True, help_text="The share of them that was accepted.")
     passed = serializers.BooleanField()
 
 
@@ -68,7 +71,7 @@ class Researchers(Endpoint):
 class Screening(Researchers):
     @extend_schema(responses=BarSerializer)
     def get(self, request: Request, slug: str) -> Response:
-        """The bar, and the shares of gold and of repeats."""
+        """The bars, and the shares of gold and of repeats."""
         return Response(BarSerializer(self.project).data)
 
     @extend_schema(request=BarSerializer, responses=BarSerializer)
@@ -130,8 +133,10 @@ class Standings(Researchers):
         return Response(
             [
                 {
-                    "username": person.username, "done": each.done, "wanted": each.wanted,
-                    "agreement": each.agreement if each.done else None, "passed": each.passed,
+                    "username": person.username, "done": each.sets.done, "wanted": each.sets.wanted,
+                    "agreement": each.sets.share if each.sets.done else None,
+                    "reviewed": each.answers.done, "reviewed_wanted": each.answers.wanted,
+                    "accepted": each.answers.share if each.answers.done else None, "passed": each.passed,
                 }
                 for person, each in verbs.of_annotators(self.project)
             ]

@@ -147,10 +147,20 @@ class Project(models.Model):
         _("currency of pay"), max_length=3, default="USD", db_default="USD", validators=[is_currency]
     )
     qualification_pieces = models.PositiveSmallIntegerField(
-        _("qualification sets to rank"), default=0, help_text=_("0: nobody has to qualify.")
+        _("qualification sets to rank"), default=0, help_text=_("0: none is asked for.")
     )
     qualification_bar = models.PositiveSmallIntegerField(
         _("agreement that qualifies, in percent"), default=70, validators=[MinValueValidator(1), MaxValueValidator(100)]
+    )
+    qualification_answers = models.PositiveSmallIntegerField(
+        _("reviewed answers to qualify"), default=0, db_default=0, help_text=_("0: none is asked for.")
+    )
+    qualification_accepted = models.PositiveSmallIntegerField(
+        _("accepted answers that qualify, in percent"),
+        default=80,
+        db_default=80,
+        validators=[MinValueValidator(1), MaxValueValidator(100)],
+        help_text=_("Of those that reviewers decided on."),
     )
     gold_share = models.PositiveSmallIntegerField(
         _("gold sets among the pieces, in percent"), default=0, validators=[MaxValueValidator(50)]
@@ -185,6 +195,11 @@ class Project(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def asks_to_qualify(self) -> bool:
+        """Whether work enters datasets only once its author has shown how they work."""
+        return bool(self.qualification_pieces or self.qualification_answers)
 
     def current_guidelines(self) -> Guidelines | None:
         return self.guidelines.order_by("-version").first()

@@ -33,8 +33,8 @@ def work(request: SignedInRequest, project: Project) -> HttpResponse:
         return next_piece(request, project)
     standing = screening.standing(project, request.user)
     pieces = waiting(progress(project))
-    if not pieces and standing is not None and standing.done < standing.wanted:
-        pieces = [(ItemKind.RANKING, standing.wanted - standing.done)]
+    if not pieces and standing is not None and standing.sets.done < standing.sets.wanted:
+        pieces = [(ItemKind.RANKING, standing.sets.wanted - standing.sets.done)]
     found_nothing = FOUND_NOTHING in request.GET or not pieces or project.archived_at is not None
     context = {
         "project": project,

@@ -42,6 +42,9 @@ def test_from_the_choice_of_a_set_to_who_has_qualified(world: World) -> None:
     rank(taken(world.project, world.alice), Ranking.objects.get().groups)
     after = {each["username"]: each for each in rosa.get(f"{SCREENING}standings/").json()}
     assert (after["alice"]["agreement"], after["alice"]["passed"]) == (1.0, True)
+    assert patch(rosa, SCREENING, qualification_answers=2).json()["qualification_answers"] == 2
+    [mine] = [each for each in rosa.get(f"{SCREENING}standings/").json() if each["username"] == "alice"]
+    assert (mine["reviewed"], mine["reviewed_wanted"], mine["accepted"], mine["passed"]) == (0, 2, None, False)
     assert alice.get(f"{SCREENING}sets/").status_code == 403
     assert rosa.client.delete(f"/api/v1/{SCREENING}sets/{item.pk}/").status_code == 204
     assert Item.objects.get().open_slots == [1]

@@ -162,7 +162,8 @@ def add_screening(shown: Everything) -> None:
     items = [make_ranking_item(project, prompt=make_prompt(project, f"{LONG} {number}.")) for number in range(3)]
     screening.choose(project, [each.pk for each in items[:2]], purpose=Purpose.QUALIFICATION, by=people.ada)
     rank(screening.answer(Item.objects.get(pk=items[0].pk), people.ada))
-    managing.change(project, by=people.ada, settings={"qualification_pieces": 2, "gold_share": 5, "repeat_share": 5})
+    wanted = {"qualification_pieces": 2, "qualification_answers": 3, "gold_share": 5, "repeat_share": 5}
+    managing.change(project, by=people.ada, settings=wanted)
     gone = make_person("somebody-with-a-rather-long-name-who-left", project, Role.ANNOTATOR)
     rank(taken(project, gone, ItemKind.RANKING))
     Membership.objects.filter(user=gone).delete()

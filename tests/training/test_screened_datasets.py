@@ -13,7 +13,7 @@ from django.conf import settings
 
 from annotation import screening
 from annotation.collection import submit_demonstration
-from annotation.models import Item, ItemKind, Pool, Project, Purpose, Split
+from annotation.models import Item, ItemKind, Pool, Project, Purpose, ReviewState, Split
 from tests.training.pages.scene import Scene, build_scene
 from tests.world import make_prompt, make_ranking_item, rank, taken
 from training.datasets import freeze
@@ -82,7 +82,7 @@ def test_work_enters_datasets_once_its_author_has_qualified(scene: Scene) -> Non
 
     ask(project, qualification_bar=1)
     measured = next(iter(screening.standings(project).values()))
-    assert (measured.agreement, measured.passed) == (0.0, False)
+    assert (measured.sets.share, measured.passed) == (0.0, False)
     again = screening.asides(project).get().ranking
     again.groups = answer.groups
     again.save()
@@ -91,6 +91,21 @@ def test_work_enters_datasets_once_its_author_has_qualified(scene: Scene) -> Non
     assert "The Danube." in str(rows(after, "demonstrations", "demonstrations_held_out"))
     assert written.pk in {row["id"] for row in rows(after, "instructions")}
     assert reason not in str(after.left_out)
+
+
+def test_answers_enter_datasets_once_reviewers_have_accepted_enough_of_them(scene: Scene) -> None:
+    project, alice = scene.project, scene.people.alice
+    ask(project, qualification_answers=1, qualification_accepted=100, demonstrations_per_prompt=1)
+    make_prompt(project, "Name a lake.")
+    piece = taken(project, alice, ItemKind.DEMONSTRATION)
+    made = submit_demonstration(piece, client_key=uuid.uuid4(), text="The Danube.")
+    before = freeze(project, user=None, needed={})
+    assert "The Danube." not in str(rows(before, "demonstrations", "demonstrations_held_out"))
+    assert before.left_out["demonstrations"]["by people who have not qualified"] == 1
+    made.review = ReviewState.ACCEPTED
+    made.save()
+    after = freeze(project, user=None, needed={})
+    assert "The Danube." in str(rows(after, "demonstrations", "demonstrations_held_out"))
 
 
 def test_repeats_and_gold_measure_people_and_train_nobody(scene: Scene) -> None:
