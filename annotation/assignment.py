@@ -24,6 +24,7 @@ from annotation import statements as sql
 from annotation.models import Assignment, AssignmentState, ItemKind, Project, SkipReason, User
 
 ATTEMPTS = 5
+NEAR = 100  # the open pieces of a kind and language, from the first on, that everybody who asks is looked for among
 
 SWEEP_LOCK = 0x504C554D42  # any number that no other advisory lock of ours uses
 INSTRUCTIONS_LOCK = 0x494E  # the first of two; the second is the project
@@ -45,6 +46,9 @@ def take(
     Never their own prompt, a language they don't read, what may be harmful unless they agreed to see it, or a piece
     that they did or skipped, and no more in a day than their cap. What they let run out
     comes back to them with its draft while a slot is free. None if there is nothing: `empty_queue.why` says why.
+
+    Whoever is through with the first open pieces, which wait for others, goes on from the place that they got to; what
+    opens again behind it comes to them once nothing lies ahead. So taking costs the same however much they did.
     """
     if project.archived_at is not None:
         return None
@@ -52,10 +56,11 @@ def take(
     asked = {
         "project": project.pk, "annotator": annotator.pk, "languages": project.languages,
         "kinds": [str(kind) for kind in wanted], "lease": timedelta(minutes=project.lease_minutes),
-        "after": after.pk if after else None, "purposes": measuring.purposes(project),
+        "after": after.pk if after else None, "purposes": measuring.purposes(project), "near": NEAR,
     }  # fmt: skip
     repeats = ItemKind.RANKING in wanted and measuring.drawn(project.repeat_share)
     found = (_lease(measuring.REPEAT, asked) if repeats else None) or _lease(sql.TAKE, asked)
+    found = found or _lease(sql.TAKE_FARTHER, asked)
     if found is None and daily_cap.is_reached(project, annotator):
         return None
     if found is None and ItemKind.INSTRUCTION in wanted and project.instructions_wanted:
@@ -123,9 +128,11 @@ def replace(assignments: Collection[int]) -> None:
         cursor.execute(sql.REPLACE, {"assignments": list(assignments)})
 
 
+@transaction.atomic
 def keep(assignments: Collection[int]) -> None:
     """Undo `replace`: nobody is asked any more for an answer in the place of these, unless somebody is at it."""
     with connection.cursor() as cursor:
+        cursor.execute(sql.LOCK_ITEMS, {"assignments": list(assignments)})
         cursor.executemany(sql.KEEP, [{"assignment": assignment} for assignment in assignments])
 
 
@@ -148,12 +155,26 @@ def release(project: Project, assignments: Iterable[int], *, by: User) -> int:
     Nobody loses anything: the draft stays, and a submit still counts while a slot is free. One that is just being
     submitted is left.
     """
-    _scalar("select 1 from pg_advisory_xact_lock(%(sweep)s)", {"sweep": SWEEP_LOCK})
-    asked = {"assignments": list(assignments), "project": project.pk}
-    released = [row[0] for row in _rows(sql.RELEASE_NAMED, asked)]
+    released = _release(project, assignments)
     if released:
         audit.record(audit.Action.RELEASED, actor=by, project=project, ids=released)
     return len(released)
+
+
+@transaction.atomic
+def put_back(project: Project, annotator: User) -> int:
+    """Give all that somebody has in hand back to the queue, to take up something else; how many pieces there were.
+
+    That is no skip: a piece may come to them again, with its draft.
+    """
+    held = Assignment.objects.filter(item__project=project, annotator=annotator, state=AssignmentState.LEASED)
+    return len(_release(project, held.values_list("pk", flat=True)))
+
+
+def _release(project: Project, assignments: Iterable[int]) -> list[int]:
+    _scalar("select 1 from pg_advisory_xact_lock(%(sweep)s)", {"sweep": SWEEP_LOCK})
+    asked = {"assignments": list(assignments), "project": project.pk}
+    return [row[0] for row in _rows(sql.RELEASE_NAMED, asked)]
 
 
 def finish(

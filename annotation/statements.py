@@ -21,7 +21,10 @@ ON_TOPIC = """(
 # `candidate` locks one piece, stepping over those that others are locking at this moment. The slot is read from the
 # locked row, so it is current even where somebody took another slot of it a moment ago. That the person has not done a
 # piece is asked of one index entry a piece: a join might read all that they ever did.
-TAKE = """
+#
+# `reach` says which open pieces of a front are looked at: the first ones, then those beyond the person's own place, so
+# that thousands of open pieces that they did or skipped are not looked at again each time. `placed` keeps the place.
+_TAKE = """
 with held as (
     update annotation_assignment set lease_expires_at = now() + %(lease)s
     where state = 'leased' and id = (
@@ -61,29 +64,29 @@ with held as (
         select item.id, item.priority from annotation_item item
         where item.project_id = %(project)s and item.kind = wanted.kind and item.language = spoken.language
             and item.harmful = may.harmful and not item.open_slots = '{}'
-        order by item.priority desc, item.id limit 1) first
+        order by item.priority::integer * -1, item.id limit 1) first
     where not exists (select from held) and not {cap reached}
     order by first.priority desc, first.id
 ), candidate as (
     select piece.id, piece.slot, piece.completions
     from fronts cross join lateral (
-        select item.id, item.open_slots[1] as slot, item.completions from annotation_item item
-        where item.project_id = %(project)s and item.kind = fronts.kind and item.language = fronts.language
-            and item.harmful = fronts.harmful and not item.open_slots = '{}'
+        select item.id, item.open_slots[1] as slot, item.completions from ({reach}) reached
+        join annotation_item item on item.id = reached.id
+        where item.harmful = fronts.harmful and not item.open_slots = '{}'
             and item.author_id is distinct from %(annotator)s
             and (select mine.id from annotation_assignment mine
                 where mine.annotator_id = %(annotator)s and mine.item_id = item.id
                     and mine.repeat = 0 and mine.state <> 'expired') is null
             and {on topic}
-        order by item.priority desc, item.id limit 1
-        for update skip locked) piece
+        order by reached.turn, reached.id limit 1
+        for update of item {locked}) piece
     where not exists (select from aside)
     limit 1
 ), taken as (
     update annotation_item item set open_slots = array_remove(item.open_slots, candidate.slot)
     from candidate where item.id = candidate.id
-    returning item.id, candidate.slot, candidate.completions
-), chosen as (
+    returning item.id, item.priority, candidate.slot, candidate.completions
+), {placed} chosen as (
     select id, slot, completions from taken union all select id, null, completions from aside
 ), resumed as (
     update annotation_assignment assignment
@@ -104,8 +107,34 @@ with held as (
 select id from held union all select id from resumed union all select id from leased
 """.replace("{cap reached}", daily_cap.REACHED).replace("{on topic}", ON_TOPIC)
 
-# The same, but waiting for pieces that others are locking: they may leave slots of them free.
-TAKE_PATIENTLY = TAKE.replace("for update skip locked", "for update")
+# The turn of a piece: the less, the sooner, so that all that comes after a place is one comparison of rows.
+OPEN_PIECES = """select open.id, open.priority::integer * -1 as turn from annotation_item open
+    where open.project_id = %(project)s and open.kind = fronts.kind and open.language = fronts.language
+        and open.harmful = fronts.harmful and not open.open_slots = '{}'"""
+NEAR_PIECES = OPEN_PIECES + " order by turn, id limit %(near)s"
+BEYOND_THEIR_PLACE = OPEN_PIECES + " and (open.priority::integer * -1, open.id) > (place.turn, place.item)"
+
+# Whoever has no place yet looks from the first on.
+PLACE = """cross join (
+        select coalesce(max(place_priority::integer * -1), -32768) as turn, coalesce(max(place_item), 0) as item
+        from annotation_membership
+        where project_id = %(project)s and user_id = %(annotator)s and role = 'annotator') place"""
+PLACED = """placed as (
+    update annotation_membership set place_priority = taken.priority, place_item = taken.id from taken
+    where project_id = %(project)s and user_id = %(annotator)s and role = 'annotator'
+),"""
+
+
+def _take(*, reach: str, place: str = "", placed: str = PLACED, locked: str = "skip locked") -> str:
+    found = _TAKE.replace("from fronts cross", f"from fronts {place} cross").replace("{reach}", reach)
+    return found.replace("{placed}", placed).replace("{locked}", locked)
+
+
+TAKE = _take(reach=NEAR_PIECES, placed="")
+TAKE_FARTHER = _take(reach=BEYOND_THEIR_PLACE, place=PLACE)
+
+# Of all pieces, and waiting for those that others are locking: they may leave slots of them free.
+TAKE_PATIENTLY = _take(reach=OPEN_PIECES, locked="")
 
 # Instruction pieces are made for the person who asks. Callers hold the project's advisory lock, so that pieces in work
 # and prompts together do not pass the number wanted.
@@ -182,12 +211,28 @@ from (select item_id, count(*)::int as answers from annotation_assignment
 where item.id = rejected.item_id and item.prompt_id is not null
 """.replace("{is wanted}", IS_WANTED)
 
-# The slot is closed again where nobody has taken it.
+# One slot that nobody has taken is given up again, whether it is open or its instruction is rejected. Whoever holds the
+# last number takes the one that is free. Callers hold the items' row locks, so that the slots seen here are current.
+LOCK_ITEMS = """
+select id from annotation_item where id in (select item_id from annotation_assignment where id = any(%(assignments)s))
+order by id for update
+"""
 KEEP = """
-update annotation_item item set overlap = overlap - 1, open_slots = array_remove(open_slots, overlap)
-from annotation_assignment assignment
-where assignment.id = %(assignment)s and assignment.slot is not null and item.id = assignment.item_id
-    and overlap > 1 and overlap = any(open_slots)
+with freed as (
+    select item.id, item.overlap, max(number)::smallint as slot
+    from annotation_assignment kept
+    join annotation_item item on item.id = kept.item_id
+    cross join generate_series(1, item.overlap) number
+    where kept.id = %(assignment)s and kept.slot is not null and item.overlap > 1
+        and not exists (select from annotation_assignment used
+            where used.item_id = item.id and used.slot = number and used.state in ('leased', 'submitted'))
+    group by item.id
+), moved as (
+    update annotation_assignment last set slot = freed.slot from freed
+    where last.item_id = freed.id and last.slot = freed.overlap and last.state in ('leased', 'submitted')
+)
+update annotation_item item set overlap = item.overlap - 1, open_slots = array_remove(open_slots, freed.slot)
+from freed where item.id = freed.id
 """
 
 # Of the instructions that were rejected just now, no slot is open any more.

@@ -287,6 +287,9 @@ class Membership(models.Model):
     daily_cap = models.PositiveIntegerField(
         _("pieces a day at most"), null=True, blank=True, help_text=_("Of an annotator. Empty: as many as there are.")
     )
+    # The piece that they got when the first open ones were all done, skipped or not for them (annotation.statements).
+    place_priority = models.SmallIntegerField(null=True, blank=True, editable=False)
+    place_item = models.BigIntegerField(null=True, blank=True, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

@@ -8,7 +8,7 @@ from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import F, Func, Q, Value
-from django.db.models.functions import Now
+from django.db.models.functions import Cast, Now
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -92,7 +92,7 @@ class Item(models.Model):
                 F("kind"),
                 F("language"),
                 F("harmful"),
-                F("priority").desc(),
+                Cast("priority", models.IntegerField()) * -1,
                 F("id"),
                 name="item_open",
                 condition=~Q(open_slots=[]),

@@ -342,7 +342,7 @@ def test_taking_reads_no_more_of_a_long_queue_than_of_a_short_one(world: World, 
     ask(world.project, gold_share=100)
     asked = {
         "project": world.project.pk, "annotator": world.alice.pk, "languages": ["en"], "kinds": ["ranking"],
-        "lease": "15 minutes", "purposes": ["gold", "qualification"], "after": None,
+        "lease": "15 minutes", "purposes": ["gold", "qualification"], "after": None, "near": 100,
     }  # fmt: skip
     with connection.cursor() as cursor:
         cursor.execute("analyze annotation_item; analyze annotation_assignment; analyze annotation_membership")

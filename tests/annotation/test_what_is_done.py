@@ -11,10 +11,10 @@ from django.utils import timezone
 
 from annotation import assignment, reviewing
 from annotation.collection import submit_instruction
-from annotation.models import Item, ItemKind, ReviewState, SkipReason, WorkKind
+from annotation.models import Item, ItemKind, ReviewState, Role, SkipReason, WorkKind
 from annotation.progress import progress
 from annotation.quality import judgements_of
-from tests.world import World, answer, make_prompt, make_ranking_item, make_world, rank, taken
+from tests.world import World, answer, make_person, make_prompt, make_ranking_item, make_world, rank, taken
 
 
 @pytest.fixture
@@ -93,6 +93,36 @@ def test_nobody_is_asked_about_an_instruction_that_is_rejected(world: World) -> 
     assert left(world)[1:] == (1, 2)
     assert sorted(Item.objects.get(pk=item.pk).open_slots) == [2, 3]
     assert done(world) == (1, 0, 1)
+
+
+def test_an_answer_accepted_while_its_instruction_is_rejected_asks_nobody_once_that_is_taken_back(
+    world: World,
+) -> None:
+    prompt = make_prompt(world.project, "Capital?")
+    record = answer(taken(world.project, world.alice, ItemKind.DEMONSTRATION))
+    decide(world, WorkKind.DEMONSTRATION, record)
+    decide(world, WorkKind.PROMPT, prompt)
+    decide(world, WorkKind.DEMONSTRATION, record, ReviewState.ACCEPTED)
+    decide(world, WorkKind.PROMPT, prompt, ReviewState.ACCEPTED)
+    item = Item.objects.get(prompt=prompt)
+    assert (item.overlap, item.open_slots) == (1, [])
+    assert (left(world)[1], done(world)[1]) == (0, 1)
+
+
+def test_a_rejection_taken_back_gives_up_the_slot_that_is_free_whichever_it_is(world: World) -> None:
+    carol = make_person("carol", world.project, Role.ANNOTATOR)
+    item = make_ranking_item(world.project, overlap=2)
+    record = rank(taken(world.project, world.alice, ItemKind.RANKING))
+    decide(world, WorkKind.RANKING, record)
+    bobs, carols = (taken(world.project, person, ItemKind.RANKING) for person in (world.bob, carol))
+    assert (bobs.slot, carols.slot) == (2, 3)
+    assignment.skip(bobs, reason=SkipReason.OTHER)
+    decide(world, WorkKind.RANKING, record, ReviewState.ACCEPTED)
+    item.refresh_from_db()
+    carols.refresh_from_db()
+    assert (item.overlap, item.open_slots, carols.slot) == (2, [], 2)
+    rank(carols)
+    assert left(world)[2] == 0
 
 
 def test_a_lease_that_runs_out_does_not_open_what_is_rejected(world: World) -> None:
