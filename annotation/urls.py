@@ -40,6 +40,7 @@ urlpatterns = [
     path("projects/<slug:slug>/settings/guidelines/", settings.guidelines, name="settings-guidelines"),
     path("projects/<slug:slug>/settings/terms/", settings.terms, name="settings-terms"),
     path("projects/<slug:slug>/work/", work.work, name="work"),
+    path("projects/<slug:slug>/work/put-back/", work.put_back, name="put-back"),
     path("projects/<slug:slug>/harmful/", preferences.harmful, name="harmful"),
     path("projects/<slug:slug>/charts/", charts.in_pictures, name="charts"),
     path("projects/<slug:slug>/leases/", leases.held_pieces, name="leases"),

@@ -172,6 +172,16 @@ class SkipSerializer(serializers.Serializer[Any]):
     kinds = serializers.ListField(child=serializers.ChoiceField(choices=ItemKind.choices), required=False)
 
 
+class PutBackSerializer(serializers.Serializer[Any]):
+    take_next = serializers.BooleanField(default=False)
+    kinds = serializers.ListField(child=serializers.ChoiceField(choices=ItemKind.choices), required=False)
+
+
+class PutBackDoneSerializer(serializers.Serializer[Any]):
+    put_back = serializers.IntegerField(help_text="How many pieces you had in hand.")
+    next = AssignmentSerializer(allow_null=True, help_text="Null where none was asked for or none waits.")
+
+
 class ImproveSerializer(serializers.Serializer[Any]):
     id = serializers.CharField(max_length=1, help_text="The letter of the output that you ranked best.")
     text = serializers.CharField(trim_whitespace=False)

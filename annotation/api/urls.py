@@ -23,6 +23,7 @@ urlpatterns = [
     path("projects/<slug:slug>/leases/", projects.Leases.as_view(), name="api-leases"),
     path("projects/<slug:slug>/leases/release/", projects.Release.as_view(), name="api-leases-release"),
     path("projects/<slug:slug>/queue/take/", work.Take.as_view(), name="api-take"),
+    path("projects/<slug:slug>/queue/put-back/", work.PutBack.as_view(), name="api-put-back"),
     path("projects/<slug:slug>/leave/", work.Leave.as_view(), name="api-leave"),
     path("projects/<slug:slug>/terms/", work.Terms.as_view(), name="api-terms"),
     path("projects/<slug:slug>/point-out/", work.PointOut.as_view(), name="api-point-out"),

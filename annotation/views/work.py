@@ -28,17 +28,17 @@ ENDED = (AssignmentState.SUBMITTED, AssignmentState.SKIPPED, AssignmentState.WIT
 @project_page("GET", "POST", roles=(Role.ANNOTATOR,))
 def work(request: SignedInRequest, project: Project) -> HttpResponse:
     if request.method == "POST":
-        asked = request.POST.getlist("kind")
-        request.session[wanted_key(project)] = [kind for kind in asked if kind in ItemKind.values]
-        return next_piece(request, project)
+        return begin(request, project)
     standing = screening.standing(project, request.user)
     pieces = waiting(progress(project))
     if not pieces and standing is not None and standing.sets.done < standing.sets.wanted:
         pieces = [(ItemKind.RANKING, standing.sets.wanted - standing.sets.done)]
     found_nothing = FOUND_NOTHING in request.GET or not pieces or project.archived_at is not None
+    held = held_by(request.user, project)
     context = {
         "project": project,
-        "held": held_by(request.user, project),
+        "held": held,
+        "others": [kind for kind, _count in pieces if held and kind != held.item.kind],
         "waiting": pieces,
         "why_empty": empty_queue.why(project, request.user) if found_nothing else "",
         "guidelines": project.current_guidelines(),
@@ -47,6 +47,14 @@ def work(request: SignedInRequest, project: Project) -> HttpResponse:
         "has_harmful": project.items.filter(harmful=True).exclude(open_slots=[]).exists(),
     }
     return render(request, "annotation/work.html", context)
+
+
+@project_page("POST", roles=(Role.ANNOTATOR,))
+def put_back(request: SignedInRequest, project: Project) -> HttpResponse:
+    """Lets go of what is in hand, for another kind of work where one is named."""
+    if leases.put_back(project, request.user):
+        messages.info(request, _("What you had in hand is back in the queue. What you wrote is kept."))
+    return begin(request, project) if "kind" in request.POST else redirect("work", project.slug)
 
 
 @assignment_page("GET")
@@ -279,6 +287,13 @@ def after(request: SignedInRequest, assignment: Assignment) -> HttpResponseRedir
     if assignment.item.purpose and assignment.item.keyed_by_id == request.user.pk:
         return redirect("screening", assignment.item.project.slug)
     return next_piece(request, assignment.item.project)
+
+
+def begin(request: SignedInRequest, project: Project) -> HttpResponseRedirect:
+    """To a piece of the kinds named, which are those that the person works on from now; of any kind where none is."""
+    asked = request.POST.getlist("kind")
+    request.session[wanted_key(project)] = [kind for kind in asked if kind in ItemKind.values]
+    return next_piece(request, project)
 
 
 def next_piece(request: SignedInRequest, project: Project) -> HttpResponseRedirect:

@@ -1,12 +1,17 @@
-"""What an admin takes from people who hold it: free for others at once, and nothing is lost."""
+"""What an admin takes from people who hold it, or they put back: free for others at once, and nothing is lost."""
 
 from __future__ import annotations
 
-from annotation.assignment import release, take
+import pytest
+
+from annotation.assignment import put_back, release, take
 from annotation.collection import save_draft
-from annotation.models import AuditEntry, Item, ItemKind, Ranking
+from annotation.models import Assignment, AuditEntry, Item, ItemKind, Ranking
+from tests.annotation.pages.conftest import SignIn, sign_in
 from tests.annotation.test_api import Api
-from tests.world import World, make_project, make_ranking_item, rank, taken
+from tests.world import World, make_project, make_prompt, make_ranking_item, rank, taken
+
+__all__ = ["sign_in"]
 
 
 def test_a_released_piece_is_free_for_others_and_says_so_in_the_log(world: World) -> None:
@@ -50,6 +55,63 @@ def test_an_instruction_piece_makes_room_for_another(world: World) -> None:
     assert take(world.project, world.bob) is None
     release(world.project, [piece.pk], by=world.ada)
     assert taken(world.project, world.bob).item.kind == ItemKind.INSTRUCTION
+
+
+class TestPuttingBack:
+    """Alice has a ranking in hand and would rather write."""
+
+    WORK = "/projects/capitals/work/"
+
+    @pytest.fixture
+    def held(self, world: World) -> Assignment:
+        type(world.project).objects.update(instructions_wanted=3)
+        make_ranking_item(world.project)
+        piece = taken(world.project, world.alice, ItemKind.RANKING)
+        save_draft(piece, {"note": "so far"})
+        return piece
+
+    def test_the_piece_is_free_for_others_and_comes_back_with_its_draft(self, world: World, held: Assignment) -> None:
+        assert put_back(world.project, world.alice) == 1
+        assert put_back(world.project, world.alice) == 0
+        again = taken(world.project, world.alice, ItemKind.RANKING)
+        assert (again, again.draft, again.skip_reason) == (held, {"note": "so far"}, "")
+        put_back(world.project, world.alice)
+        assert taken(world.project, world.bob, ItemKind.RANKING).item == held.item
+        assert not AuditEntry.objects.exists()
+
+    def test_all_that_is_in_hand_there_is_put_back_and_nothing_of_others(self, world: World, held: Assignment) -> None:
+        prompts = [make_prompt(world.project, f"Name lake {number}.") for number in (1, 2)]
+        for prompt in prompts:
+            make_ranking_item(world.project, prompt=prompt)
+        ahead = take(world.project, world.alice, after=held)
+        bobs = taken(world.project, world.bob, ItemKind.RANKING)
+        assert ahead is not None
+        assert put_back(world.project, world.alice) == 2
+        assert list(Assignment.objects.filter(state="leased")) == [bobs]
+
+    def test_the_page_offers_the_other_kinds_of_work(self, world: World, held: Assignment, sign_in: SignIn) -> None:
+        client = sign_in(world.alice)
+        page = client.get(self.WORK).content.decode()
+        assert "Put it back" in page
+        assert 'value="instruction"' in page
+        assert 'value="ranking"' not in page  # that is what she has
+        client.post(f"{self.WORK}put-back/", {"kind": "instruction"})
+        [mine] = Assignment.objects.filter(annotator=world.alice, state="leased").select_related("item")
+        assert mine.item.kind == ItemKind.INSTRUCTION
+        answer = client.post(f"{self.WORK}put-back/", follow=True)
+        assert answer.redirect_chain[-1][0] == self.WORK
+        assert "back in the queue" in answer.content.decode()
+        assert not Assignment.objects.filter(state="leased").exists()
+        for person, expected in ((world.rita, 403), (world.charlie, 404)):
+            assert sign_in(person).post(f"{self.WORK}put-back/").status_code == expected
+
+    def test_the_api_puts_back_and_takes_the_other_kind(self, world: World, held: Assignment) -> None:
+        path = "projects/capitals/queue/put-back/"
+        sent = {"take_next": True, "kinds": ["instruction"]}
+        done = Api(world.alice).post(path, **sent).json()
+        assert (done["put_back"], done["next"]["kind"]) == (1, "instruction")
+        assert Api(world.alice).post(path).json() == {"put_back": 1, "next": None}
+        assert Api(world.rita).post(path).status_code == 403
 
 
 def test_the_api_lists_and_releases_for_admins_alone(world: World) -> None:
