@@ -11,6 +11,8 @@ from annotation.models import AuditEntry, Project, User
 
 # What other applications record, which say so as they start: each action's label and the sentence of its details.
 OTHERS: dict[str, tuple[Any, Any]] = {}
+# And what they call the kinds of rows that stand in the details.
+KINDS: dict[str, Any] = {}
 
 
 class Action(models.TextChoices):

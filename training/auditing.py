@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import PurePath
+from typing import Any
+
 from django.db import models
+from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 
 from annotation import audit
+from annotation.models import User
+from training.models import Dataset
+from training.parquet import HELD_OUT
 
 
 class Action(models.TextChoices):
@@ -16,6 +23,7 @@ class Action(models.TextChoices):
     POLICY_PUBLISHED = "policy_published", _("published a policy")
     POLICY_PUT_BACK = "policy_put_back", _("went back to a policy")
     EVALUATED = "evaluated", _("evaluated a model")
+    DATASET_DOWNLOADED = "dataset_downloaded", _("downloaded a file of a dataset")
 
 
 SENTENCES = {
@@ -26,9 +34,28 @@ SENTENCES = {
     Action.POLICY_PUBLISHED: _("policy %(policy)s of round %(round)s"),
     Action.POLICY_PUT_BACK: _("policy %(policy)s, in the place of policy %(before)s"),
     Action.EVALUATED: _("model %(model)s on dataset %(dataset)s"),
+    Action.DATASET_DOWNLOADED: _("dataset %(dataset)s: %(kind)s (%(format)s)"),
 }
+KINDS: dict[str, Any] = {
+    "instructions": _("Instructions"),
+    "demonstrations": _("Demonstrations"),
+    "messages": _("Conversations"),
+    "rankings": _("Rankings"),
+    "comparisons": _("Comparisons"),
+    "completions": _("Outputs"),
+    "prompts": _("Prompts"),
+}
+HELD_OUT_KINDS = {kind + HELD_OUT: format_lazy(_("{kind}, held out"), kind=label) for kind, label in KINDS.items()}
+
+
+def downloaded(dataset: Dataset, file: str, *, by: User) -> None:
+    """That somebody took a file of a dataset away, by what it holds and in which format."""
+    name = PurePath(file)
+    details = {"dataset": dataset.pk, "kind": name.stem, "format": name.suffix.removeprefix(".")}
+    audit.record(Action.DATASET_DOWNLOADED, actor=by, project=dataset.project, **details)
 
 
 def tell() -> None:
     """Called once, as the application starts."""
+    audit.KINDS.update({**KINDS, **HELD_OUT_KINDS, "README": _("Data card")})
     audit.OTHERS.update({str(action): (action.label, SENTENCES[action]) for action in Action})

@@ -17,7 +17,7 @@ from django.utils.text import Truncator, capfirst
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from annotation.audit import OTHERS, Action
+from annotation.audit import KINDS, OTHERS, Action
 from annotation.forms import KIND_LABELS
 from annotation.models import (
     AuditEntry,
@@ -162,7 +162,7 @@ def details(entry: AuditEntry, names: Names) -> str:
 def words() -> dict[str, dict[Any, Any]]:
     """What stands for a stored value, by the name of the detail."""
     return {
-        "kind": {**KIND_LABELS, **{kind.value: capfirst(str(kind.label)) for kind in WorkKind}},
+        "kind": {**KINDS, **KIND_LABELS, **{kind.value: capfirst(str(kind.label)) for kind in WorkKind}},
         "state": dict(ReviewState.choices),
         "role": dict(Role.choices),
         "per": dict(PaidPer.choices),

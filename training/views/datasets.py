@@ -10,11 +10,10 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, gettext_noop
 
-from annotation import audit
 from annotation.models import Project, UseCase
 from annotation.templatetags.plumbline import language_name
 from annotation.views.decorators import SignedInRequest
-from training import data_card
+from training import auditing, data_card
 from training.datasets import DatasetError
 from training.differences import Difference, compare
 from training.forms import FreezeForm
@@ -117,7 +116,7 @@ def file(request: SignedInRequest, dataset: Dataset, name: str) -> HttpResponseB
     path = dataset.folder / name
     if name not in (*dataset.files, data_card.NAME) or not path.is_file():
         raise Http404(f"Dataset {dataset.pk} has no file {name}.")
-    audit.record(audit.Action.EXPORTED, actor=request.user, project=dataset.project, dataset=dataset.pk, file=name)
+    auditing.downloaded(dataset, name, by=request.user)
     return FileResponse(path.open("rb"), as_attachment=True, filename=name)
 
 

@@ -143,8 +143,11 @@ class TestDatasets:
             assert f'href="{address}"' in page
             sent = b"".join(rosa.get(address).streaming_content)  # type: ignore[attr-defined]
             assert sent == (dataset.folder / name).read_bytes()
-        noted = AuditEntry.objects.filter(action="exported").values_list("details__file", flat=True)
-        assert set(noted) == {"rankings.jsonl", "comparisons_held_out.parquet", "README.md"}
+        assert AuditEntry.objects.filter(action="dataset_downloaded").count() == 3
+        rosa.force_login(scene.people.ada)
+        log = text(rosa, f"/projects/{scene.project.slug}/audit/")
+        for said in ("Rankings (jsonl)", "Comparisons, held out (parquet)", "Data card (md)"):
+            assert f"dataset {dataset.pk}: {said}" in log
 
     def test_nothing_but_its_files_is_downloaded(self, scene: Scene, rosa: Client) -> None:
         scene.make_ready()
