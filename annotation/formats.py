@@ -11,6 +11,7 @@ import json
 import re
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from typing import IO, TYPE_CHECKING, Any
 
 from django.utils.translation import gettext as _
@@ -18,6 +19,7 @@ from django.utils.translation import gettext as _
 from annotation.adding import batched
 from annotation.import_columns import STRUCTURED
 from annotation.parquet_pages import NotAPage, Pages, pages_of
+from annotation.parquet_sizes import most_listed, rows_that_fit, texts_of_lists
 
 if TYPE_CHECKING:
     import pyarrow
@@ -34,6 +36,7 @@ BATCH = 1_000
 MEGABYTE = 1024 * 1024
 LONGEST_LINE = 8 * MEGABYTE
 MOST_UNPACKED = 64 * MEGABYTE
+MOST_LISTED = 16 * 1024 * 1024
 CHUNK = 64 * 1024
 BOM = "\ufeff"  # tells a spreadsheet that the file is UTF-8
 RUNS_IN_A_SPREADSHEET = re.compile(r"'*(?:\s*[=+\-@＝＋－＠]|[\t\r\n])")  # full-width forms run too
@@ -237,13 +240,30 @@ def _read_parquet(file: IO[bytes]) -> Iterator[tuple[int, Row | UnreadableRow]]:
             values = {"found": unpacked.largest / MEGABYTE, "most": MOST_UNPACKED / MEGABYTE}
             yield 0, UnreadableRow(found % values)
             return
+        if (listed := most_listed(opened.metadata)) > MOST_LISTED:
+            found = _(
+                "A row of this Parquet file may list %(found)d values, which would have to be held in memory; at most "
+                "%(most)d are. Write it with smaller groups of rows (row_group_size in pyarrow)."
+            )
+            yield 0, UnreadableRow(found % {"found": listed, "most": MOST_LISTED})
+            return
+        lists = texts_of_lists(opened.metadata)
+        opened = pyarrow.parquet.ParquetFile(file, pre_buffer=False, buffer_size=CHUNK, read_dictionary=lists)
         batch_size = max(1, min(BATCH // 2, MOST_UNPACKED // max(1, unpacked.dictionary)))
-        for batch in opened.iter_batches(batch_size=batch_size, use_threads=False):
-            for row in batch.to_pylist(maps_as_pydicts="lossy"):
+        # Each group has a dictionary of its own, and Arrow makes no lists of values from two.
+        groups = ([group] for group in range(opened.num_row_groups))
+        batches = (opened.iter_batches(batch_size=batch_size, row_groups=group, use_threads=False) for group in groups)
+        for part in rows_that_fit(chain.from_iterable(batches), MOST_UNPACKED):
+            for row in [_too_large(part)] if isinstance(part, int) else part.to_pylist(maps_as_pydicts="lossy"):
                 number += 1
-                yield number, _without_nulls(row)
+                yield number, row if isinstance(row, UnreadableRow) else _without_nulls(row)
     except (pyarrow.ArrowException, OSError, NotAPage) as error:
         yield number + 1, UnreadableRow(_("This is not a Parquet file that can be read: %(error)s.") % {"error": error})
+
+
+def _too_large(size: int) -> UnreadableRow:
+    found = _("The row is %(found)d MB unpacked, as it repeats long texts; at most %(most)d MB are read.")
+    return UnreadableRow(found % {"found": size / MEGABYTE, "most": MOST_UNPACKED / MEGABYTE})
 
 
 def _unpacked(file: IO[bytes], metadata: pyarrow.parquet.FileMetaData) -> Pages:

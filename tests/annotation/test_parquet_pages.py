@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import tracemalloc
 from typing import Any
 
 import pyarrow
@@ -60,9 +61,9 @@ def test_what_many_rows_repeat_is_unpacked_for_few_of_them_at_a_time(monkeypatch
     asked: list[int] = []
     iter_batches = pyarrow.parquet.ParquetFile.iter_batches
 
-    def spied(opened: Any, *, batch_size: int, use_threads: bool) -> Any:
+    def spied(opened: Any, *, batch_size: int, **options: Any) -> Any:
         asked.append(batch_size)
-        return iter_batches(opened, batch_size=batch_size, use_threads=use_threads)
+        return iter_batches(opened, batch_size=batch_size, **options)
 
     monkeypatch.setattr(pyarrow.parquet.ParquetFile, "iter_batches", spied)
     long = "x" * (1 << 20)
@@ -70,6 +71,71 @@ def test_what_many_rows_repeat_is_unpacked_for_few_of_them_at_a_time(monkeypatch
     assert sum(1 for _row in formats.read(written(), "x.parquet")) == len(TEXTS)
     assert asked[0] <= formats.MOST_UNPACKED // len(long)
     assert asked[1] > asked[0]
+
+
+def sets(*rows: list[str], **options: Any) -> io.BytesIO:
+    """Each row lists texts of outputs, as a file holds them: every text once, and numbers that stand for it."""
+    texts = pyarrow.array([text for row in rows for text in row]).dictionary_encode()
+    flags = pyarrow.array([{"rude": "no"}] * len(texts), pyarrow.map_(pyarrow.string(), pyarrow.string()))
+    ends = [sum(map(len, rows[:place])) for place in range(len(rows) + 1)]
+    outputs = pyarrow.StructArray.from_arrays([texts.dictionary_decode(), flags], ["text", "flags"])
+    lists = pyarrow.ListArray.from_arrays(pyarrow.array(ends, pyarrow.int32()), outputs)
+    file = io.BytesIO()
+    table = pyarrow.table({"prompt": ["Which?"] * len(rows), "completions": lists})
+    pyarrow.parquet.write_table(table, file, **options)
+    return file
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"use_dictionary": False}, {"row_group_size": 7}, {"dictionary_pagesize_limit": 512, "data_page_size": 256}, {}],
+    ids=["plain", "several groups", "a dictionary that is given up", "one dictionary"],
+)
+def test_lists_are_read_as_they_are_however_their_texts_are_written(options: dict[str, Any]) -> None:
+    rows = [["a", f"output {number} " * 9, "a"] if number % 5 else [] for number in range(60)]
+    file = sets(*rows, **options, write_batch_size=4)
+    assert [row for _number, row in formats.read(file, "x.parquet")] == [
+        {"prompt": "Which?", "completions": [{"text": text, "flags": {"rude": "no"}} for text in texts]}
+        for texts in rows
+    ]
+
+
+def test_a_row_that_lists_one_long_text_many_times_is_refused_and_the_others_are_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(formats, "MOST_UNPACKED", 1 << 20)
+    long = "x" * (1 << 17)
+    file = sets(["a", "b"], [long] * 40, ["c", long])
+    assert len(file.getvalue()) < 1 << 16
+    first, refused, last = (row for _number, row in formats.read(file, "x.parquet"))
+    assert isinstance(refused, UnreadableRow)
+    assert "5 MB unpacked" in str(refused)
+    assert [[each["text"][:1] for each in row["completions"]] for row in (first, last)] == [["a", "b"], ["c", "x"]]  # type: ignore[index]
+
+
+def test_refusing_such_a_row_takes_no_memory_for_what_it_repeats(monkeypatch: pytest.MonkeyPatch) -> None:
+    long = "x" * (1 << 20)
+    file = sets([long] * 100, ["a", "b"])
+    system = pyarrow.system_memory_pool()
+    counted = pyarrow.proxy_memory_pool(system)
+    monkeypatch.setattr(pyarrow, "system_memory_pool", lambda: counted)
+    tracemalloc.start()
+    try:
+        kinds = [type(row) for _number, row in formats.read(file, "x.parquet")]
+        _now, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+        pyarrow.set_memory_pool(system)
+    assert kinds == [UnreadableRow, dict]
+    assert peak + counted.max_memory() < 10 * len(long)
+
+
+def test_a_group_whose_rows_may_list_too_many_values_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(formats, "MOST_LISTED", 100)
+    [(_line, refused)] = formats.read(sets(["a"] * 200, ["a"] * 2), "x.parquet")
+    assert isinstance(refused, UnreadableRow)
+    assert "may list 201 values" in str(refused)
+    assert len(list(formats.read(sets(*[["a"] * 60] * 2, row_group_size=1), "x.parquet"))) == 2
 
 
 @pytest.mark.parametrize("content", [b"", b"\x15", b"\xff" * 40, b"\x00", b"\x15\x00\x00", b"\x1c" * 100])
