@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import pickle
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -52,10 +53,37 @@ def test_a_folder_without_config(fails: Fails, files: dict[str, str], tmp_path: 
     assert "no config.json" in fails("sft", base=tmp_path / "empty", demonstrations=files["demonstrations"])
 
 
-def test_pickled_weights_are_refused_unopened(fails: Fails, files: dict[str, str], copy: Path) -> None:
+class Bomb:
+    """Unpickled, it leaves a file behind."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return Path.touch, (self.path,)
+
+
+@pytest.mark.parametrize(("name", "why"), [("pytorch_model.bin", "no *.safetensors"), ("model.safetensors", "opened")])
+def test_a_pickle_for_weights_is_refused_unopened_whatever_it_is_called(
+    fails: Fails, files: dict[str, str], copy: Path, tmp_path: Path, name: str, why: str
+) -> None:
     (copy / "model.safetensors").unlink()
-    (copy / "pytorch_model.bin").write_bytes(b"cos\nsystem\n(S'touch /tmp/opened'\ntR.")
-    assert "no *.safetensors" in fails("sft", base=copy, demonstrations=files["demonstrations"])
+    (copy / name).write_bytes(pickle.dumps(Bomb(tmp_path / "opened")))
+    assert why in fails("sft", base=copy, demonstrations=files["demonstrations"])
+    assert not (tmp_path / "opened").exists()
+
+
+def test_pickles_beside_the_weights_stay_unopened(
+    stage: Stage, files: dict[str, str], copy: Path, tmp_path: Path
+) -> None:
+    (copy / "adapter").mkdir()
+    beside = "pytorch_model.bin training_args.bin optimizer.pt tokenizer.pkl adapter/adapter_model.bin"
+    for name in beside.split():
+        (copy / name).write_bytes(pickle.dumps(Bomb(tmp_path / "opened")))
+    assert stage("sft", base=copy, demonstrations=files["demonstrations"], out=tmp_path / "out") == 0
+    assert not (tmp_path / "opened").exists()
+    pickle.loads((copy / "pytorch_model.bin").read_bytes())
+    assert (tmp_path / "opened").exists()  # as it would have, had anybody opened it
 
 
 def test_a_models_own_code_is_not_run(fails: Fails, files: dict[str, str], copy: Path) -> None:

@@ -80,11 +80,18 @@ def test_nothing_brought_in_is_unpickled(folder: Path, tmp_path_factory: pytest.
         def __reduce__(self) -> tuple[object, ...]:
             return Path.touch, (proof,)
 
-    only_pickled(folder)
-    (folder / "pytorch_model.bin").write_bytes(pickle.dumps(Bomb()))
-    with pytest.raises(ModelError):
+    pickled = pickle.dumps(Bomb())
+    (folder / "pytorch_model.bin").write_bytes(pickled)
+    assert check_folder(folder) == Family.CAUSAL  # by the safetensors beside it
+    (folder / "model.safetensors").write_bytes(pickled)
+    with pytest.raises(ModelError, match="model.safetensors is no whole safetensors file"):
+        check_folder(folder)
+    (folder / "model.safetensors").unlink()
+    with pytest.raises(ModelError, match="they may run code. Save the model again"):
         check_folder(folder)
     assert not proof.exists()
+    pickle.loads(pickled)
+    assert proof.exists()  # as it would have, had anybody opened it
 
 
 def test_an_imported_folder_becomes_a_policy_with_a_generator(lab: Lab, folder: Path) -> None:
