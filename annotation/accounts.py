@@ -1,4 +1,4 @@
-"""How people come in: by invitation. There is no open sign-up."""
+"""How people come in: by invitation, there is no open sign-up. Who signs in, or tries to, stands in the audit log."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from typing import Any
 from allauth.account.adapter import DefaultAccountAdapter
 from allauth.core.exceptions import ImmediateHttpResponse
 from django.db import transaction
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 
 from annotation import membership
+from annotation.audit import Action, record
 from annotation.models import Invitation, User
 from annotation.refusals import Refused
 
@@ -32,3 +33,18 @@ class InvitedOnly(DefaultAccountAdapter):  # type: ignore[misc] # allauth is not
             raise ImmediateHttpResponse(redirect("account_signup")) from refusal
         del request.session[INVITATION]
         return person
+
+    def post_login(self, request: HttpRequest, user: User, **about: Any) -> HttpResponse:
+        record(Action.SIGNED_IN, actor=user)
+        response: HttpResponse = super().post_login(request, user, **about)
+        return response
+
+    def authentication_failed(self, request: HttpRequest, **credentials: Any) -> None:
+        """Of names that nobody has, and of what was typed, nothing is kept."""
+        person = User.objects.filter(username__iexact=credentials.get("username", "")).first()
+        record(Action.SIGN_IN_FAILED, actor=None, **({"person": person.pk} if person else {}))
+
+    def logout(self, request: HttpRequest) -> None:
+        if isinstance(request.user, User):
+            record(Action.SIGNED_OUT, actor=request.user)
+        super().logout(request)

@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+from allauth.account.decorators import secure_admin_login
 from django.apps import apps
 from django.contrib import admin
 from django.urls import include, path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
 from annotation.audiences import Anyone, Audience, SignedIn, Staff
+
+# One door for everybody, with its limits and its log.
+admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]
 
 urlpatterns = [
     path("", include("annotation.urls")),
@@ -22,7 +26,7 @@ if apps.is_installed("training"):  # collecting works without it
 
 # Whom the views are for that others wrote: by name, or by the beginning of the address. They see to it themselves.
 AUDIENCES: dict[str, Audience] = {
-    "admin/login/": Anyone(),
+    "admin/login/": SignedIn(),  # everybody else is sent to ours
     "admin/logout/": Anyone(),
     "admin/": Staff(),
     "i18n/setlang/": Anyone(),

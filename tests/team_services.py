@@ -33,7 +33,7 @@ def team_services() -> Iterator[dict[str, str]]:
     """Both services, empty; yields the environment that names them. They and their folders are gone afterwards."""
     with tempfile.TemporaryDirectory(prefix="plumbline-team-") as folder, ExitStack() as exits:
         database = exits.enter_context(_postgres(Path(folder)))
-        broker = exits.enter_context(_redis(Path(folder)))
+        broker = exits.enter_context(redis_server(Path(folder)))
         yield {
             "DATABASE_URL": database,
             "CELERY_BROKER_URL": broker,
@@ -59,7 +59,8 @@ def _postgres(folder: Path) -> Iterator[str]:
 
 
 @contextmanager
-def _redis(folder: Path) -> Iterator[str]:
+def redis_server(folder: Path) -> Iterator[str]:
+    """Redis alone; yields its URL."""
     program = shutil.which("redis-server")
     if not program:
         raise ServiceMissing("redis-server is not installed; on Debian: apt-get install redis-server")
