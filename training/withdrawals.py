@@ -130,14 +130,20 @@ def finish_erasures() -> None:
 
 def _erase_from_run(run: TrainingRun, ids: Ids, *, learnt_from_it: bool) -> None:
     """What lies beside a run: the prompts chosen for it, what was sampled to them, checkpoints with rows in them."""
-    asked = run.inputs.get("prompts", [])
-    kept = [row for row in asked if row.get("id") not in ids["prompts"]]
-    if len(kept) < len(asked):
-        run.inputs = {**run.inputs, "prompts": kept}
+    asked = {name: run.inputs[name] for name in ("prompts", "completions") if name in run.inputs}
+    kept = {name: [row for row in rows if row.get("id") not in ids["prompts"]] for name, rows in asked.items()}
+    if kept != asked:
+        run.inputs = {**run.inputs, **kept}
         run.save(update_fields=["inputs"])
-    if len(kept) == len(asked) and not learnt_from_it:
+    if kept == asked and not learnt_from_it:
         return
-    for path in (run.folder / commands.INPUTS / "prompts.jsonl", run.folder / "samples.jsonl"):
+    given = run.folder / commands.INPUTS
+    for path in (
+        given / "prompts.jsonl",
+        given / "completions.jsonl",
+        run.folder / "samples.jsonl",
+        run.folder / "scores.jsonl",
+    ):
         if path.is_file():
             _written(path, (row for line in _lines(path) if (row := json.loads(line)).get("id") not in ids["prompts"]))
             _draft(path).replace(path)

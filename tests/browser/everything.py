@@ -275,11 +275,14 @@ def add_training(shown: Everything, scene: Scene) -> None:
     assert published.policy is not None
     assert published.reward_model is not None
     assert published.dataset is not None
-    evaluated(scene, published.policy)
+    evaluated(scene, Stage.SAMPLE, base=published.policy)
+    evaluated(scene, Stage.SCORE, judge=published.reward_model)
     shown.add("policy", published.policy.pk)
     shown.refuse("rosa", "policy-evaluate", published.policy.pk, seen_at="policy", prompts="0", temperature="hot")
     shown.add("policy", scene.base.pk)
     shown.add("reward-model", published.reward_model.pk)
+    shown.add("reward-model-bias", published.reward_model.pk)
+    shown.refuse("rosa", "reward-model-evaluate", published.reward_model.pk, seen_at="reward-model", rankings="0")
     measures = "".join(f"&measure={name}" for name in ("kl", "evaluation/bleu", "evaluation/reward"))
     shown.add("models-compare", published.project.slug, query=f"?sort=-kl{measures}")
     shown.add("dataset", published.dataset.pk)
@@ -287,8 +290,8 @@ def add_training(shown: Everything, scene: Scene) -> None:
     shown.add("dataset-compare", published.dataset.pk)
 
 
-def evaluated(scene: Scene, policy: Policy) -> None:
-    """One evaluation of the policy with its figures, one that failed after it, one on its way."""
+def evaluated(scene: Scene, stage: Stage, **of: Policy | RewardModel) -> None:
+    """One evaluation of the model with its figures, one that failed after it, one on its way."""
     asked = {"evaluation": True, "queue": False, "prompts": []}
     cells = {name: {"value": 0.4321, "low": 0.3, "high": 0.5, "prompts": 40} for name in MEASURES}
     few = {name: {"value": 12.0, "low": None, "high": None, "prompts": 2} for name in MEASURES}
@@ -296,12 +299,14 @@ def evaluated(scene: Scene, policy: Policy) -> None:
         "use_case": {"chat": cells, "open_qa": few},
         "language": {"en": cells, "zh": few},
         "kind": {"plain": cells},
+        "gap": {"1": cells, "5": few},
     }
-    found = {"prompts": 42, "outputs": 84, "overall": cells, "groups": groups}
+    odds = {"value": 1.4, "low": 1.1, "high": 1.9, "prompts": 42}
+    owed = {"people": {"length": odds, "position": odds}, "model": {"length": odds, "bold": odds}}
+    found = {"prompts": 42, "outputs": 84, "overall": cells, "groups": groups, "bias": owed}
     for state, result in (("succeeded", {"evaluation": found}), ("failed", {}), ("queued", {})):
-        scene.run(
-            Stage.SAMPLE, base=policy, dataset=scene.project.datasets.first(), state=state, inputs=asked, result=result
-        )
+        dataset = scene.project.datasets.first()
+        scene.run(stage, dataset=dataset, state=state, inputs=asked, result=result, **of)
 
 
 def waiting_to_be_published(shown: Everything) -> Round:

@@ -86,6 +86,13 @@ class EvaluatePolicySerializer(serializers.Serializer[Any]):
     temperature = serializers.FloatField(required=False, min_value=0, max_value=10)
 
 
+class EvaluateRewardModelSerializer(serializers.Serializer[Any]):
+    """On which held-out rankings, and how many of them; each has a default."""
+
+    dataset = serializers.IntegerField(required=False, help_text="The newest where none is named.")
+    rankings = serializers.IntegerField(required=False, min_value=1, max_value=10_000)
+
+
 class RewardModelSerializer(serializers.ModelSerializer[RewardModel]):
     class Meta:
         model = RewardModel

@@ -33,6 +33,11 @@ urlpatterns: list[URLPattern | URLResolver] = [
         views.Archive.as_view(audience=ResearchersOf(RewardModel)),
         name="api-reward-model-archive",
     ),
+    path(
+        "reward-models/<int:pk>/evaluate/",
+        views.EvaluateRewardModel.as_view(),
+        name="api-reward-model-evaluate",
+    ),
     path("reward-models/<int:pk>/", views.OneRewardModel.as_view(), name="api-reward-model"),
     path("datasets/<int:pk>/", views.OneDataset.as_view(), name="api-dataset"),
     path("datasets/<int:pk>/compare/<int:other>/", views.DatasetDifference.as_view(), name="api-dataset-compare"),

@@ -17,12 +17,13 @@ from rest_framework.serializers import BaseSerializer
 
 from annotation.api.base import Conflict, Endpoint
 from annotation.audiences import Audiences
+from annotation.models import Project
 from training import archives, datasets, outlook, registry, rounds, runs
 from training.access import RESEARCHERS, ResearchersOf
 from training.api import serializers
 from training.curves import for_json, metrics, name_of
 from training.differences import compare
-from training.evaluation import EvaluationRefused, policies
+from training.evaluation import EvaluationRefused, policies, reward_models
 from training.models import Dataset, Policy, RewardModel, Round, TrainingRun
 from training.options import Options
 
@@ -208,17 +209,28 @@ class EvaluatePolicy(Endpoint):
     def post(self, request: Request, pk: int) -> Response:
         policy: Policy = self.opened
         given = _checked(serializers.EvaluatePolicySerializer(data=request.data))
-        dataset, judge = given.pop("dataset", None), given.pop("judge", None)
-        frozen = policy.project.datasets.order_by("-pk")
-        if not frozen:
-            raise Conflict("The project has no dataset. Freeze one first.")
+        dataset, judge = _dataset(policy.project, given.pop("dataset", None)), given.pop("judge", None)
+        if judge is not None:
+            given["judge"] = get_object_or_404(RewardModel, pk=judge, project=policy.project)
         try:
-            run = policies.start(
-                policy, user=self.user,
-                dataset=get_object_or_404(frozen, pk=dataset) if dataset is not None else frozen[0],
-                judge=get_object_or_404(RewardModel, pk=judge, project=policy.project) if judge is not None else None,
-                **given,
-            )  # fmt: skip
+            run = policies.start(policy, user=self.user, dataset=dataset, **given)
+        except EvaluationRefused as refusal:
+            raise Conflict(str(refusal)) from refusal
+        return Response(serializers.RunSerializer(run).data, status=status.HTTP_201_CREATED)
+
+
+class EvaluateRewardModel(Endpoint):
+    """Have it score outputs that people ranked and no training sees; the run's `result.evaluation` tells the rest."""
+
+    audience = ResearchersOf(RewardModel)
+
+    @extend_schema(request=serializers.EvaluateRewardModelSerializer, responses={201: serializers.RunSerializer})
+    def post(self, request: Request, pk: int) -> Response:
+        model: RewardModel = self.opened
+        given = _checked(serializers.EvaluateRewardModelSerializer(data=request.data))
+        dataset = _dataset(model.project, given.pop("dataset", None))
+        try:
+            run = reward_models.start(model, user=self.user, dataset=dataset, **given)
         except EvaluationRefused as refusal:
             raise Conflict(str(refusal)) from refusal
         return Response(serializers.RunSerializer(run).data, status=status.HTTP_201_CREATED)
@@ -283,6 +295,16 @@ class DatasetDifference(Endpoint):
             return Response(serializers.DifferenceSerializer(compare(before, after)).data)
         except datasets.DatasetError as error:
             raise Conflict(str(error)) from error
+
+
+def _dataset(project: Project, number: int | None) -> Dataset:
+    """The dataset of that number, or else the newest."""
+    frozen = project.datasets.order_by("-pk")
+    if number is not None:
+        return get_object_or_404(frozen, pk=number)
+    if not frozen:
+        raise Conflict("The project has no dataset. Freeze one first.")
+    return frozen[0]
 
 
 def _curve(run: TrainingRun) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from django.utils.translation import gettext, gettext_lazy
 
 from annotation.forms.base import PageForm
 from annotation.models import User
-from training.evaluation import EvaluationRefused, policies
+from training.evaluation import EvaluationRefused, policies, reward_models
 from training.hyperparameters import InputError
 from training.models import Dataset, Policy, RewardModel, TrainingRun
 
@@ -55,5 +55,33 @@ class EvaluatePolicyForm(PageForm):
         try:
             return policies.start(self.policy, user=user, **self.cleaned_data)
         except (EvaluationRefused, InputError) as refusal:
+            self.add_error(None, str(refusal))
+            return None
+
+
+class EvaluateRewardModelForm(PageForm):
+    """As it stands: the newest dataset."""
+
+    dataset = forms.ModelChoiceField(
+        label=gettext_lazy("Held-out rankings of"), queryset=Dataset.objects.none(), empty_label=None,
+        help_text=gettext_lazy("Models can be compared that were measured on the same dataset."),
+    )  # fmt: skip
+    rankings = forms.IntegerField(
+        label=gettext_lazy("Rankings, at most"), min_value=1, max_value=10_000, initial=reward_models.RANKINGS
+    )
+
+    def __init__(self, model: RewardModel, data: Any = None) -> None:
+        super().__init__(data)
+        self.model = model
+        field: Any = self.fields["dataset"]
+        field.label_from_instance = named
+        field.queryset = model.project.datasets.order_by("-pk")
+        field.initial = field.queryset.first()
+
+    def save(self, *, user: User) -> TrainingRun | None:
+        """The run that scores; None where it was refused, and the form says why."""
+        try:
+            return reward_models.start(self.model, user=user, **self.cleaned_data)
+        except EvaluationRefused as refusal:
             self.add_error(None, str(refusal))
             return None

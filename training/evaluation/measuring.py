@@ -6,13 +6,16 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-from training.evaluation import policies
+from training.evaluation import policies, reward_models
 from training.messages import nudge
 from training.models import Stage, TrainingRun
 
 log = logging.getLogger(__name__)
 
-FIGURES: dict[str, Callable[[TrainingRun], dict[str, Any]]] = {Stage.SAMPLE: policies.figures}
+FIGURES: dict[str, Callable[[TrainingRun], dict[str, Any]]] = {
+    Stage.SAMPLE: policies.figures,
+    Stage.SCORE: reward_models.figures,
+}
 
 
 def measure(run_id: int) -> None:

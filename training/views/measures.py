@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.utils.text import capfirst
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from annotation.models import PromptKind, UseCase
 from annotation.templatetags.plumbline import language_name
 from training.evaluation import table
+from training.evaluation.reward_models import FURTHEST
 from training.models import RunState, TrainingRun
 from training.views import meanings
 from training.views.meanings import POINTS, SHARE, TOKENS, Meaning
@@ -41,11 +43,15 @@ MEASURES: dict[str, Meaning] = {
         POINTS,
         _("By the reward model chosen. Scores of two reward models can't be compared."),
     ),
+    "accuracy": meanings.MEANINGS["pair_accuracy"],
+    "longer_wins": meanings.MEANINGS["longer_wins"],
+    "agreement": meanings.MEANINGS["annotator_agreement"],
 }
 GROUPS = {  # over a table of each, and over its first column
     "use_case": (_("By use case"), _("Use case")),
     "language": (_("By language"), _("Language")),
     "kind": (_("By kind of prompt"), _("Kind of prompt")),
+    "gap": (_("By distance of ranks"), _("Ranks apart")),
 }
 
 
@@ -89,7 +95,9 @@ def in_order(names: Iterable[str]) -> list[str]:
 
 
 def name_of(group: str, value: str) -> str:
-    """What a group is called: a use case, language or kind of prompt."""
+    """What a group is called: a use case, language, kind of prompt or distance of ranks."""
+    if group == "gap":
+        return gettext("%(ranks)s or more") % {"ranks": value} if value == str(FURTHEST) else value
     if group == "language":
         return language_name(value)
     labels = {"use_case": UseCase, "kind": PromptKind}
@@ -117,3 +125,22 @@ def _rows(group: str, found: dict[str, Any], measures: list[tuple[str, Meaning]]
         for value, cells in found.items()
     ]
     return sorted(rows, key=lambda row: row[0])
+
+
+EFFECTS: dict[str, tuple[Any, Any]] = {
+    "length": (_("Twice as long"), _("The odds for an output of twice as many characters.")),
+    "headings": (_("Headings"), _("The odds for one with headings against one without.")),
+    "lists": (_("Lists"), _("The odds for one with lists against one without.")),
+    "bold": (_("Bold text"), _("The odds for one with bold text against one without.")),
+    "position": (_("One place earlier"), _("The odds for one shown a place earlier. Models see no places.")),
+}
+
+
+def effects(found: dict[str, Any]) -> list[tuple[Any, Any, Any, Any]]:
+    """What it is, what its odds mean, people's and the model's: where neither has any it is left out."""
+    people, model = found["people"], found["model"]
+    return [
+        (label, about, people.get(name), model.get(name))
+        for name, (label, about) in EFFECTS.items()
+        if name in people or name in model
+    ]

@@ -14,7 +14,7 @@ from annotation.models import Project
 from annotation.views.decorators import INVALID, SignedInRequest
 from training import archives, registry
 from training.evaluation import table
-from training.evaluation.forms import EvaluatePolicyForm
+from training.evaluation.forms import EvaluatePolicyForm, EvaluateRewardModelForm
 from training.forms import PolicyForm
 from training.models import Policy, RewardModel, Round, Stage, TrainingRun
 from training.views import folders, measures
@@ -48,7 +48,7 @@ def evaluate(request: SignedInRequest, policy: Policy) -> HttpResponse:
     """Have it answer held-out prompts that people answered, to be measured beside them."""
     form = EvaluatePolicyForm(policy, request.POST)
     if form.is_valid() and (run := form.save(user=request.user)):
-        messages.success(request, _("The evaluation is on its way. Its figures will be on the policy's page."))
+        messages.success(request, _("The evaluation is on its way. Its figures will be on the model's page."))
         return redirect("run", run.pk)
     return _policy_page(request, policy, form, status=INVALID)
 
@@ -87,8 +87,38 @@ def put_back(request: SignedInRequest, policy: Policy) -> HttpResponse:
 
 @row_page(RewardModel, "GET")
 def reward_model(request: SignedInRequest, model: RewardModel) -> HttpResponse:
-    context = _page(model) | {"made_by": _round_of(model), "runs": model.runs.order_by("-id")}
-    return render(request, "training/reward_model.html", context)
+    return _reward_model_page(request, model, EvaluateRewardModelForm(model))
+
+
+@row_page(RewardModel, "POST")
+def evaluate_reward_model(request: SignedInRequest, model: RewardModel) -> HttpResponse:
+    """Have it score outputs that people ranked and no training sees, to be measured beside them."""
+    form = EvaluateRewardModelForm(model, request.POST)
+    if form.is_valid() and (run := form.save(user=request.user)):
+        messages.success(request, _("The evaluation is on its way. Its figures will be on the model's page."))
+        return redirect("run", run.pk)
+    return _reward_model_page(request, model, form, status=INVALID)
+
+
+@row_page(RewardModel, "GET")
+def bias(request: SignedInRequest, model: RewardModel) -> HttpResponse:
+    """What people's choices and its own each owe to the form of an output."""
+    context = _page(model) | _measured(model.runs.filter(stage=Stage.SCORE))
+    if measured := context["measured"]:
+        context["effects"] = measures.effects(measured.run.result["evaluation"]["bias"])
+    return render(request, "training/bias.html", context)
+
+
+def _reward_model_page(
+    request: SignedInRequest, model: RewardModel, form: EvaluateRewardModelForm, *, status: int = 200
+) -> HttpResponse:
+    context = (
+        _page(model)
+        | _measured(model.runs.filter(stage=Stage.SCORE))
+        | {"made_by": _round_of(model), "runs": model.runs.order_by("-id")}
+        | {"form": form, "can_evaluate": model.project.datasets.exists()}
+    )
+    return render(request, "training/reward_model.html", context, status=status)
 
 
 @row_page(Policy, "GET")

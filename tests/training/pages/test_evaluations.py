@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -120,3 +121,48 @@ def test_nobody_else_may_evaluate(scene: Scene, person: str, status: int) -> Non
     for address in (f"/policies/{scene.base.pk}/evaluate/", f"/api/v1/policies/{scene.base.pk}/evaluate/"):
         assert client.post(address).status_code == status
     assert not TrainingRun.objects.exists()
+
+
+def judged(scene: Scene, judge: RewardModel, **bias: Any) -> TrainingRun:
+    """An evaluation of the reward model with its figures."""
+    cell = {"value": 0.71, "low": 0.66, "high": 0.75, "prompts": 30}
+    groups = {"gap": {"1": {"accuracy": cell}, "5": {"accuracy": cell | {"value": 0.93}}}}
+    found = {"prompts": 30, "outputs": 120, "overall": {"accuracy": cell}, "groups": groups, "bias": bias}
+    asked = {"evaluation": True}
+    return scene.run(Stage.SCORE, judge=judge, state="succeeded", inputs=asked, result={"evaluation": found})
+
+
+def test_a_reward_model_is_evaluated_and_tells_accuracy_also_by_distance_of_ranks(scene: Scene, rosa: Client) -> None:
+    model = scene.published_round().reward_model
+    assert model is not None
+    address = f"/reward-models/{model.pk}/"
+    assert "Not measured yet. Evaluate it" in rosa.get(address).content.decode()
+    assert rosa.post(f"{address}evaluate/", {"dataset": 10**9, "rankings": 5}).status_code == 422
+    dataset = scene.project.datasets.get()
+    refused = rosa.post(f"{address}evaluate/", {"dataset": dataset.pk, "rankings": 5})
+    assert "holds no rankings of prompts" in refused.content.decode()
+    assert rosa.post(f"/api/v1{address}evaluate/").status_code == 409
+    judged(scene, model)
+    page = " ".join(rosa.get(address).content.decode().split())
+    assert "<dt>Reward accuracy</dt><dd>0.71</dd>" in page
+    assert "0.66 to 0.75 · share, 0 to 1" in page
+    assert '<th scope="row">5 or more</th><td class="number">30</td><td class="number"> 0.93 <span' in page
+    assert f'href="{address}bias/"' in page
+
+
+def test_what_people_and_model_owe_to_form_stands_side_by_side(scene: Scene, rosa: Client) -> None:
+    model = scene.published_round().reward_model
+    assert model is not None
+    address = f"/reward-models/{model.pk}/bias/"
+    assert "Evaluate the reward model first" in rosa.get(address).content.decode()
+    judged(scene, model, people={}, model={})
+    assert "too few held-out rankings" in rosa.get(address).content.decode()
+    odds = {"value": 1.25, "low": 1.1, "high": 1.4, "prompts": 30}
+    judged(scene, model, people={"length": odds, "position": odds}, model={"length": odds | {"value": 2.5}})
+    page = " ".join(rosa.get(address).content.decode().split())
+    interval = r'<span class="interval">\[1\.1, 1\.4\]</span> </td>'
+    assert re.search(
+        rf'Twice as long</th><td class="number"> 1\.25 {interval}<td class="number"> 2\.5 {interval}', page
+    )
+    assert re.search(rf'One place earlier</th><td class="number"> 1\.25 {interval}<td class="number"> – ?</td>', page)
+    assert "Headings" not in page
