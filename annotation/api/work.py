@@ -141,13 +141,14 @@ class Skip(Endpoint):
 
 
 class PutBack(Endpoint):
+    audience = Members(Role.ANNOTATOR)
+
     @extend_schema(request=serializers.PutBackSerializer, responses=serializers.PutBackDoneSerializer)
     def post(self, request: Request, slug: str) -> Response:
         """Put what you have in hand back without skipping it, to take up another kind of work. Drafts are kept."""
         sent = checked(serializers.PutBackSerializer, request)
-        project = access.project_for(self.user, slug, Role.ANNOTATOR)
-        count = leases.put_back(project, self.user)
-        following = _next(project, self.user, sent.get("kinds")) if sent["take_next"] else None
+        count = leases.put_back(self.project, self.user)
+        following = _next(self.project, self.user, sent.get("kinds")) if sent["take_next"] else None
         return Response({"put_back": count, "next": following})
 
 
