@@ -109,7 +109,7 @@ def _write_csv(rows: Iterable[Row], columns: Sequence[str]) -> Iterator[bytes]:
     writer = csv.writer(buffer)
     writer.writerow(columns)
     for row in rows:
-        writer.writerow([_cell(row.get(name)) for name in columns])
+        writer.writerow([cell(row.get(name)) for name in columns])
         if buffer.tell() > CHUNK:
             yield _emptied(buffer)
     yield _emptied(buffer)
@@ -122,7 +122,8 @@ def _emptied(buffer: io.StringIO) -> bytes:
     return content
 
 
-def _cell(value: Any) -> Any:
+def cell(value: Any) -> Any:
+    """A value as a spreadsheet shows it and does not run it."""
     if isinstance(value, (list, dict)):
         return json.dumps(value, ensure_ascii=False)
     if isinstance(value, str) and RUNS_IN_A_SPREADSHEET.match(value):

@@ -16,6 +16,7 @@ from django.db.models.functions import Coalesce, Extract, Least, TruncDate
 from django.utils import timezone
 
 from annotation import editing
+from annotation.formats import cell
 from annotation.models import (
     Appeal,
     Assignment,
@@ -197,7 +198,7 @@ def as_csv(project: Project, user: User | None = None) -> str:
     for day in days:
         done = (day.day.isoformat(), day.kind.value, day.submitted, day.skipped, round(day.seconds))
         paid = (day.rate.amount, day.rate.per, day.pay, project.currency) if day.rate else ("", "", "", "")
-        sheet.writerow((*done, *paid) if user else (names[day.annotator], *done, *paid))
+        sheet.writerow((*done, *paid) if user else (cell(names[day.annotator]), *done, *paid))
     return file.getvalue()
 
 

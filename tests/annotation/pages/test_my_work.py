@@ -12,7 +12,7 @@ from django.utils import timezone
 from annotation import appeals, my_work, terms
 from annotation.assignment import skip
 from annotation.collection import Refused, submit_demonstration
-from annotation.models import Appeal, Assignment, Demonstration, ItemKind, ReviewState, SkipReason, Terms
+from annotation.models import Appeal, Assignment, Demonstration, ItemKind, ReviewState, SkipReason, Terms, User
 from tests.annotation.pages.conftest import SignIn
 from tests.world import World, make_prompt, make_ranking_item, make_token, rank, taken
 
@@ -102,6 +102,14 @@ class TestMyWork:
         assert answer.content.decode().splitlines() == [
             "day,kind,submitted,skipped,seconds,rate,per,pay,currency", f"{day},demonstration,1,0,240,,,,",
         ]  # fmt: skip
+
+    def test_a_user_name_is_no_formula_in_everybodys_timesheets(
+        self, world: World, answered: Assignment, sign_in: SignIn
+    ) -> None:
+        for name in ("@SUM-1", "+49", "-B2"):
+            User.objects.filter(pk=world.alice.pk).update(username=name)
+            sheet = sign_in(world.ada).get("/projects/capitals/members/timesheets.csv").content.decode()
+            assert sheet.splitlines()[1].startswith(f"'{name},")
 
 
 class TestTerms:
