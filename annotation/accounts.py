@@ -42,7 +42,8 @@ class InvitedOnly(DefaultAccountAdapter):  # type: ignore[misc] # allauth is not
     def authentication_failed(self, request: HttpRequest, **credentials: Any) -> None:
         """Of names that nobody has, and of what was typed, nothing is kept."""
         person = User.objects.filter(username__iexact=credentials.get("username", "")).first()
-        record(Action.SIGN_IN_FAILED, actor=None, **({"person": person.pk} if person else {}))
+        details: dict[str, Any] = {"person": person.pk} if person else {}
+        record(Action.SIGN_IN_FAILED, actor=None, **details)
 
     def logout(self, request: HttpRequest) -> None:
         if isinstance(request.user, User):
