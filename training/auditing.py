@@ -19,6 +19,7 @@ class Action(models.TextChoices):
     ROUND_STARTED = "round_started", _("started a round")
     ROUND_CANCELLED = "round_cancelled", _("cancelled a round")
     ROUND_RETRIED = "round_retried", _("tried a round again")
+    AUTOMATIC_ROUNDS = "automatic_rounds", _("changed when rounds start automatically")
     POLICY_ADDED = "policy_added", _("added a policy")
     POLICY_PUBLISHED = "policy_published", _("published a policy")
     POLICY_PUT_BACK = "policy_put_back", _("went back to a policy")
@@ -30,6 +31,7 @@ SENTENCES = {
     Action.ROUND_STARTED: _("round %(round)s from policy %(base)s"),
     Action.ROUND_CANCELLED: _("round %(round)s"),
     Action.ROUND_RETRIED: _("round %(round)s"),
+    Action.AUTOMATIC_ROUNDS: _("on: %(on)s"),
     Action.POLICY_ADDED: _("policy %(policy)s"),
     Action.POLICY_PUBLISHED: _("policy %(policy)s of round %(round)s"),
     Action.POLICY_PUT_BACK: _("policy %(policy)s, in the place of policy %(before)s"),

@@ -33,7 +33,7 @@ def needed(stages: Collection[str]) -> dict[str, int]:
 
 def counted(project: Project) -> dict[str, int]:
     """Rows of the files that a dataset frozen now would have, repeats included."""
-    return {name: rows.count() for name, rows in _trained_on(project).items()}
+    return {name: rows.count() for name, rows in trained_on(project).items()}
 
 
 def readiness(project: Project, stages: Collection[str] = USUAL, *, counts: dict[str, int] | None = None) -> Readiness:
@@ -51,7 +51,8 @@ def readiness(project: Project, stages: Collection[str] = USUAL, *, counts: dict
     return Readiness(counts, missing, project.rounds.filter(state=RoundState.RUNNING).first(), has_policy)
 
 
-def _trained_on(project: Project) -> dict[str, QuerySet[Demonstration] | QuerySet[Ranking] | QuerySet[Prompt]]:
+def trained_on(project: Project) -> dict[str, QuerySet[Demonstration] | QuerySet[Ranking] | QuerySet[Prompt]]:
+    """What a round started now would train on and measure on, by file."""
     prompts = Prompt.objects.usable().filter(project=project, split=Split.TRAIN)
     demonstrations = Demonstration.objects.filter(prompt__in=prompts).exclude(review=ReviewState.REJECTED)
     rankings = Ranking.objects.exclude(review=ReviewState.REJECTED).filter(groups__1__isnull=False)  # not all tied

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from training import rounds, runs, withdrawals
+from training import automatic, rounds, runs, withdrawals
 from training.evaluation import measuring
 
 
@@ -27,5 +27,6 @@ def measure(run_id: int) -> None:
 def sweep() -> None:
     runs.sweep()
     rounds.sweep()
+    automatic.sweep()
     measuring.sweep()
     withdrawals.finish_erasures()

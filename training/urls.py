@@ -2,10 +2,11 @@ from __future__ import annotations
 
 from django.urls import URLPattern, URLResolver, path
 
-from training.views import comparing, curves, datasets, models, reports, rounds, runs
+from training.views import automatic, comparing, curves, datasets, models, reports, rounds, runs
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("projects/<slug:slug>/rounds/", rounds.index, name="rounds"),
+    path("projects/<slug:slug>/rounds/automatic/", automatic.rule, name="rounds-automatic"),
     path("projects/<slug:slug>/rounds/<int:number>/", rounds.detail, name="round"),
     path("projects/<slug:slug>/rounds/<int:number>/cancel/", rounds.cancel, name="round-cancel"),
     path("projects/<slug:slug>/rounds/<int:number>/retry/", rounds.retry, name="round-retry"),

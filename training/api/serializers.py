@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+from django.utils.translation import gettext as _
 from rest_framework import serializers
 
 from training.hyperparameters import AUTO, PRESETS
-from training.models import Dataset, Policy, RewardModel, Round, RoundStage, Stage, TrainingRun
+from training.models import AutomaticRounds, Dataset, Policy, RewardModel, Round, RoundStage, Stage, TrainingRun
 from training.options import CHOICES
 from training.outlook import Outlook
 
@@ -168,6 +169,28 @@ class StartSerializer(serializers.Serializer[Any]):
     prompts = serializers.IntegerField(required=False, min_value=0, help_text="Prompts sampled for the queue.")
     evaluation_prompts = serializers.IntegerField(required=False, min_value=0)
     seed = serializers.IntegerField(required=False, min_value=0)
+
+
+class AutomaticSerializer(serializers.ModelSerializer[AutomaticRounds]):
+    class Meta:
+        model = AutomaticRounds
+        fields: ClassVar = [
+            "is_on",
+            "rankings",
+            "demonstrations",
+            "hours",
+            "agreement",
+            "pause",
+            "refusal",
+            "looked_at",
+        ]
+        read_only_fields: ClassVar = ["pause", "refusal", "looked_at"]
+
+    def validate(self, given: dict[str, Any]) -> dict[str, Any]:
+        known = {name: getattr(self.instance, name) for name in ("is_on", "rankings", "demonstrations")} | given
+        if known["is_on"] and not (known["rankings"] or known["demonstrations"]):
+            raise serializers.ValidationError(_("Say how many new rankings or answers start a round."))
+        return given
 
 
 class StageEstimateSerializer(serializers.Serializer[Any]):

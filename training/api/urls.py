@@ -9,6 +9,7 @@ from training.models import Policy, RewardModel
 urlpatterns: list[URLPattern | URLResolver] = [
     path("projects/<slug:slug>/rounds/", views.Rounds.as_view(), name="api-rounds"),
     path("projects/<slug:slug>/rounds/estimate/", views.RoundEstimate.as_view(), name="api-round-estimate"),
+    path("projects/<slug:slug>/rounds/automatic/", views.Automatic.as_view(), name="api-rounds-automatic"),
     path("projects/<slug:slug>/runs/", views.Runs.as_view(), name="api-runs"),
     path("projects/<slug:slug>/curves/", views.Curves.as_view(), name="api-curves"),
     path("projects/<slug:slug>/policies/", views.Policies.as_view(), name="api-policies"),

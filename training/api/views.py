@@ -18,7 +18,7 @@ from rest_framework.serializers import BaseSerializer
 from annotation.api.base import Conflict, Endpoint
 from annotation.audiences import Audiences
 from annotation.models import Project
-from training import archives, datasets, outlook, registry, rounds, runs
+from training import archives, automatic, datasets, outlook, registry, rounds, runs
 from training.access import RESEARCHERS, ResearchersOf
 from training.api import serializers
 from training.curves import for_json, metrics, name_of
@@ -75,6 +75,24 @@ class RoundEstimate(Endpoint):
         except rounds.RoundRefused as refusal:
             raise Conflict(str(refusal)) from refusal
         return Response(serializers.OutlookSerializer(told).data)
+
+
+class Automatic(Endpoint):
+    audience = RESEARCHERS
+
+    @extend_schema(responses=serializers.AutomaticSerializer)
+    def get(self, request: Request, slug: str) -> Response:
+        """When the project's rounds start by themselves, and why the last look started none."""
+        return Response(serializers.AutomaticSerializer(automatic.of(self.project)).data)
+
+    @extend_schema(request=serializers.AutomaticSerializer, responses=serializers.AutomaticSerializer)
+    def put(self, request: Request, slug: str) -> Response:
+        """Change it. What paused it is forgotten."""
+        rule = automatic.of(self.project)
+        for name, value in _checked(serializers.AutomaticSerializer(rule, data=request.data)).items():
+            setattr(rule, name, value)
+        automatic.change(rule, user=self.user)
+        return Response(serializers.AutomaticSerializer(rule).data)
 
 
 class OneRound(One):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from training.models.artifacts import Dataset, Family, Policy, RewardModel
+from training.models.automatic import AutomaticRounds, Pause
 from training.models.rounds import FIRST, LAST, USUAL, Round, RoundStage, RoundState, road
 from training.models.runs import FINAL_STATES, RunState, Stage, TrainingRun
 
@@ -11,8 +12,10 @@ __all__ = [
     "FIRST",
     "LAST",
     "USUAL",
+    "AutomaticRounds",
     "Dataset",
     "Family",
+    "Pause",
     "Policy",
     "RewardModel",
     "Round",

@@ -12,7 +12,7 @@ from django.shortcuts import redirect, render
 from annotation.models import Completion, Item, ItemKind, Project, Ranking
 from annotation.views.decorators import SignedInRequest
 from annotation.views.live import live
-from training import outlook, rounds, runs, stage_inputs
+from training import automatic, outlook, rounds, runs, stage_inputs
 from training.forms import StartForm, settings_of
 from training.models import Round, RoundState, Stage, TrainingRun
 from training.options import Options
@@ -44,6 +44,7 @@ def index(request: SignedInRequest, project: Project) -> HttpResponse:
         "rounds": listed,
         "next_number": _next_number(project),
         "like": like,
+        "rule": automatic.of(project),
         "usual_base": rounds.usual_base(project),
         "looks": "look" in request.POST,
         **_outlook(project, form, counts, like=like.options if like else None),
