@@ -110,7 +110,7 @@ def test_a_row_that_lists_one_long_text_many_times_is_refused_and_the_others_are
     first, refused, last = (row for _number, row in formats.read(file, "x.parquet"))
     assert isinstance(refused, UnreadableRow)
     assert "5 MB unpacked" in str(refused)
-    assert [[each["text"][:1] for each in row["completions"]] for row in (first, last)] == [["a", "b"], ["c", "x"]]  # type: ignore[index]
+    assert [[each["text"][:1] for each in row["completions"]] for row in (first, last)] == [["a", "b"], ["c", "x"]]
 
 
 def test_refusing_such_a_row_takes_no_memory_for_what_it_repeats(monkeypatch: pytest.MonkeyPatch) -> None:
