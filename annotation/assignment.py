@@ -95,9 +95,11 @@ def heartbeat(assignment: Assignment) -> None:
     Assignment.objects.filter(pk=assignment.pk, state=AssignmentState.LEASED).update(lease_expires_at=Now() + lease)
 
 
+@transaction.atomic
 def skip(assignment: Assignment, *, reason: SkipReason) -> None:
     """Give the piece back for others. It doesn't come to this person again. Nothing happens if the lease has ended."""
     with connection.cursor() as cursor:
+        cursor.execute(sql.LOCK_LEASE, {"assignment": assignment.pk})
         cursor.execute(sql.SKIP, {"assignment": assignment.pk, "reason": str(reason)})
 
 
@@ -142,9 +144,11 @@ def close(prompts: Collection[int]) -> None:
         cursor.execute(sql.CLOSE, {"prompts": list(prompts)})
 
 
+@transaction.atomic
 def reopen(prompts: Collection[int]) -> None:
     """Undo `close`."""
     with connection.cursor() as cursor:
+        cursor.execute(sql.LOCK_LEASES, {"prompts": list(prompts)})
         cursor.execute(sql.OPEN, {"prompts": list(prompts)})
 
 

@@ -8,11 +8,11 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
-from threading import Barrier
+from threading import Barrier, Event
 from typing import TypeVar
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from django.utils import timezone
 
 from annotation import assignment as leases
@@ -24,6 +24,7 @@ from annotation.models import (
     AssignmentState,
     Guidelines,
     Item,
+    ItemKind,
     Project,
     Prompt,
     Ranking,
@@ -32,7 +33,7 @@ from annotation.models import (
     User,
     Wording,
 )
-from tests.world import make_person, make_project, make_prompt, make_ranking_item, rank
+from tests.world import make_person, make_project, make_prompt, make_ranking_item, rank, taken
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -202,6 +203,61 @@ def test_an_hour_in_a_busy_project_loses_nothing(project: Project, people: list[
     assert Assignment.objects.filter(state=AssignmentState.SUBMITTED).count() == submitted
     for item in Item.objects.all():
         assert item.assignments.filter(state=AssignmentState.SUBMITTED).count() <= item.overlap
+
+
+@pytest.mark.parametrize("first", ["skipping", "reopening"])
+def test_a_piece_skipped_while_its_instruction_is_reopened_is_asked_of_others(
+    project: Project, people: list[User], first: str
+) -> None:
+    item = make_ranking_item(project, prompt=make_prompt(project, "Rejected?"), overlap=1)
+    held = taken(project, people[0], ItemKind.RANKING)
+    _review(item, "rejected")
+    leases.close([item.prompt_id])
+
+    def skip() -> None:
+        leases.skip(held, reason=SkipReason.OTHER)
+
+    def reopen() -> None:
+        _review(item, "accepted")
+        leases.reopen([item.prompt_id])
+
+    one, other = (skip, reopen) if first == "skipping" else (reopen, skip)
+    overlapping(one, other)
+    item.refresh_from_db()
+    assert item.open_slots == [1]
+
+
+def _review(item: Item, state: str) -> None:
+    Prompt.objects.filter(pk=item.prompt_id).update(review=state)
+
+
+def overlapping(one: Callable[[], None], other: Callable[[], None]) -> None:
+    """The one's transaction ends only when the other waits for it, or is through without having waited."""
+    begun, over = Event(), Event()
+
+    def second() -> None:
+        begun.wait()
+        try:
+            with transaction.atomic():
+                other()
+        finally:
+            over.set()
+            connection.close()
+
+    with ThreadPoolExecutor(1) as threads:
+        rest = threads.submit(second)
+        with transaction.atomic():
+            one()
+            begun.set()
+            while not over.wait(0.02) and not _somebody_waits():
+                pass
+        rest.result()
+
+
+def _somebody_waits() -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute("select count(*) from pg_stat_activity where wait_event_type = 'Lock'")
+        return bool(cursor.fetchone()[0])
 
 
 def test_a_link_for_three_lets_in_three_of_many_who_follow_it_at_once(project: Project) -> None:
