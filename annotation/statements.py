@@ -238,8 +238,8 @@ from freed where item.id = freed.id
 # Of the instructions that were rejected just now, no slot is open any more.
 CLOSE = "update annotation_item set open_slots = '{}' where prompt_id = any(%(prompts)s) and not open_slots = '{}'"
 
-# Whoever gives a piece back while its instruction is reopened waits for that, or is waited for: a statement does not see
-# what was committed after it began, and the slot would be open for neither.
+# Who skips a piece while its instruction is reopened waits for that, or is waited for: neither statement sees what is
+# committed after it began, and so neither would open the slot.
 LOCK_LEASES = """
 select id from annotation_assignment where state = 'leased'
     and item_id in (select id from annotation_item where prompt_id = any(%(prompts)s))
