@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import DatabaseError
+from django.db import DatabaseError, connection
 from pytest_django import Settings
 
 from annotation.models import AuditEntry, Project, Ranking, User
@@ -67,8 +67,18 @@ class Installation:
 
 @pytest.fixture
 def here(transactional_db: None, tmp_path: Path, settings: Settings) -> Installation:
+    _be_alone()
     settings.DATA = tmp_path / "here"
     return Installation(settings.DATA)
+
+
+def _be_alone() -> None:
+    """Servers of earlier tests keep connections, and nothing is restored while somebody else is at work."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "select pg_terminate_backend(pid, 5000) from pg_stat_activity "
+            "where datname = current_database() and pid <> pg_backend_pid() and backend_type = 'client backend'"
+        )
 
 
 @pytest.fixture
