@@ -138,10 +138,10 @@ def test_one_goes_back_to_a_policy_that_was_published_and_the_log_says_who_did(l
 
 
 def test_a_run_folder_in_the_data_folder_cannot_be_brought_in(lab: Lab, folder: Path) -> None:
-    foreign = Path(settings.DATA) / "runs" / "99"
+    foreign = Path(settings.DATA) / "runs" / "theirs"  # no number, which a run of another test may have
     foreign.parent.mkdir(parents=True, exist_ok=True)
     folder.rename(foreign)
-    for source in (str(foreign), "runs/99", "models/../runs/99"):
+    for source in (str(foreign), "runs/theirs", "models/../runs/theirs"):
         with pytest.raises(ModelError, match="own data folder"):
             import_policy(lab.project, source=source, name="theirs")
 
