@@ -147,7 +147,8 @@ def _with_production_settings(*arguments: str) -> subprocess.CompletedProcess[st
         environment = os.environ | IN_PRODUCTION
         environment |= {"SECRET_KEY": secrets.token_urlsafe(50), "PLUMBLINE_DATA": data}
         environment |= {"DJANGO_SETTINGS_MODULE": "config.settings"}
-        environment.pop("PUBLIC_HTTPS", None)
+        for name in ("PUBLIC_HTTPS", "DJANGO_ALLOW_ASYNC_UNSAFE"):  # the latter is set by tests in a browser
+            environment.pop(name, None)
         return subprocess.run(
             [sys.executable, *arguments], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120
         )
