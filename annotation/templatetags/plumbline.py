@@ -31,6 +31,11 @@ DEFAULT_FLAG_LABELS = (
     gettext_noop("Expresses moral judgment"),
 )
 
+# Django knows Chinese by its scripts alone, and people's texts are often said to be in Chinese and no more.
+OWN_NAMES = {code: str(known["name_local"]) for code, known in LANG_INFO.items() if "name_local" in known} | {
+    "zh": "中文"
+}
+
 
 @register.filter
 def markdown(text: str) -> SafeString:
@@ -39,9 +44,8 @@ def markdown(text: str) -> SafeString:
 
 @register.filter
 def language_name(code: str) -> str:
-    """A language's own name, or its code where Django doesn't know it."""
-    known = LANG_INFO.get(code.lower(), {})
-    return str(known.get("name_local", code)).capitalize()
+    """A language's own name, or its code where we don't know it."""
+    return OWN_NAMES.get(code.lower(), code).capitalize()
 
 
 @register.filter
@@ -60,7 +64,7 @@ def hours(time: timedelta) -> str:
 def choice_label(value: str) -> str:
     """What an instruction's kind, use case or split is called; else it is a language, or a name."""
     named = {str(each.value): str(each.label) for choices in (PromptKind, UseCase, Split) for each in choices}
-    return named.get(value) or (language_name(value) if value.lower() in LANG_INFO else value)
+    return named.get(value) or (language_name(value) if value.lower() in OWN_NAMES else value)
 
 
 @register.filter

@@ -79,6 +79,14 @@ class TestPuttingBack:
         assert taken(world.project, world.bob, ItemKind.RANKING).item == held.item
         assert not AuditEntry.objects.exists()
 
+    def test_my_work_says_that_it_is_no_longer_held_and_blames_no_clock(
+        self, world: World, held: Assignment, sign_in: SignIn
+    ) -> None:
+        put_back(world.project, world.alice)
+        shown = sign_in(world.alice).get("/projects/capitals/mine/").content.decode()
+        assert "no longer held" in shown
+        assert "ran out" not in shown
+
     def test_all_that_is_in_hand_there_is_put_back_and_nothing_of_others(self, world: World, held: Assignment) -> None:
         prompts = [make_prompt(world.project, f"Name lake {number}.") for number in (1, 2)]
         for prompt in prompts:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import pytest
 from django.utils import timezone
 
 from annotation.models import Assignment
+from annotation.templatetags.plumbline import choice_label, language_name
 from tests.annotation.pages.conftest import SignIn
 from tests.annotation.quality.scene import make_study
 from tests.world import World, make_ranking_item, rank, taken
@@ -46,3 +48,11 @@ def test_a_project_with_nothing_in_it_has_a_page_too(world: World, sign_in: Sign
     page = sign_in(world.rosa).get(CHARTS).content.decode()
     assert "No curves yet" in page
     assert "No instructions yet." in page
+
+
+@pytest.mark.parametrize(
+    ("code", "name"), [("zh", "中文"), ("zh-hans", "简体中文"), ("EN", "English"), ("de", "Deutsch"), ("xx", "Xx")]
+)
+def test_a_language_is_called_as_it_calls_itself(code: str, name: str) -> None:
+    assert language_name(code) == name
+    assert choice_label(code) == (name if code != "xx" else "xx")
