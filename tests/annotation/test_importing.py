@@ -11,6 +11,7 @@ import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import connection
 
+from annotation import importing
 from annotation.importing import IMPORT_LOCK, ImportReport, import_rows
 from annotation.models import (
     Completion,
@@ -185,6 +186,21 @@ def test_a_row_that_makes_no_sense_is_reported_with_its_line_and_reason(
     assert [error.line for error in report.errors] == [2]
     assert reason in report.errors[0].message
     assert (report.rows, report.bad) == (1, 1)
+
+
+def test_a_batch_is_looked_up_among_few_rows_however_many_came_before(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is not committed yet nobody else counts: the planner took the whole project for a few rows."""
+    monkeypatch.setattr(importing, "BATCH", 100)
+    rows = [{"prompt": f"What is {number}?", "completion": "A number."} for number in range(1_700)]
+    assert bring(world, "demonstrations", *rows).rows == 1_700
+    with connection.cursor() as cursor:
+        cursor.execute("select reltuples from pg_class where oid = 'annotation_prompt'::regclass")
+        assert cursor.fetchone()[0] == 1_600  # of 17 batches, when it was last told
+        wanted = list(Prompt.objects.values_list("digest", flat=True)[:100])
+        plan = Prompt.objects.filter(project=world.project, digest__in=wanted).explain()
+    assert "prompt_digest" in plan
 
 
 def test_one_bad_row_keeps_all_out_unless_told_otherwise(world: World) -> None:
