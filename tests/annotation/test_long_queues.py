@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -62,6 +63,17 @@ def test_what_was_skipped_is_not_looked_at_again_each_time(world: World, skipped
     rank(piece)
     assert items_read(world, statements.TAKE) <= leases.NEAR
     assert items_read(world, statements.TAKE_FARTHER) == 1
+
+
+def test_what_others_hold_is_not_looked_at(world: World, skipped: list[Item]) -> None:
+    far = timezone.now() + timedelta(days=1)
+    Item.objects.filter(pk__in=[item.pk for item in skipped]).update(open_slots=[])
+    Assignment.objects.filter(item__in=skipped).update(
+        annotator=world.bob, state=AssignmentState.LEASED, lease_expires_at=far
+    )
+    [free] = add(world, 1)
+    assert items_read(world, statements.TAKE) == 1
+    assert taken(world.project, world.alice).item == free
 
 
 def test_the_pieces_ahead_come_in_their_order_and_urgent_new_ones_first(world: World, skipped: list[Item]) -> None:
