@@ -13,7 +13,7 @@ from annotation import assignment as leases
 from annotation import statements
 from annotation.assignment import take
 from annotation.models import Assignment, AssignmentState, Item, Membership, SkipReason
-from tests.annotation.test_screening import nodes
+from tests.annotation.query_plans import nodes
 from tests.world import World, make_person, make_prompt, make_ranking_item, rank, taken
 
 MANY = 300
