@@ -18,7 +18,6 @@ from typing import Any
 
 import torch
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer, LlamaConfig
-from transformers import LlamaForCausalLM as Llama
 
 EPISODES, MINIBATCH, NEW_TOKENS = 32, 8, 64
 SHORTEST, LONGEST = 32, 96  # tokens of a prompt
@@ -34,6 +33,8 @@ class Phases:
         self.name, self.since, self.used = "", 0.0, 0.0
 
     def enter(self, name: str) -> None:
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
         now, used = time.perf_counter(), time.process_time()
         if self.name:
             spent = self.iterations[-1]
@@ -56,7 +57,9 @@ class Phases:
 
         return timed
 
-    def report(self) -> dict[str, float]:
+    def report(self) -> dict[str, Any]:
+        from benchmarks import random_models
+
         self.enter("")
         counted = self.iterations[1:]
         whole = [sum(each[name] for name in PHASES) for each in counted]
@@ -68,25 +71,33 @@ class Phases:
             "episodes_per_second": EPISODES / median(whole),
             "episodes_per_cpu_second": EPISODES / median(each["cpu"] for each in counted),
             **shares,
+            **random_models.on_gpu(),
         }
 
 
-def make(folder: Path) -> dict[str, Any]:
+def make(folder: Path, size: str) -> dict[str, Any]:
     """The policy and the reward model that every side opens."""
+    from benchmarks import random_models
     from training.algorithms.networks import Policy, new_reward_model
+    from training.algorithms.optimisation import device
     from training.algorithms.starter_model import train_tokenizer
 
     tokenizer = train_tokenizer([" ".join(WORDS)] * 2, vocab_size=4096)
     tokenizer.chat_template = None
-    config = LlamaConfig(
+    tokens: Any = {"pad_token_id": tokenizer.pad_token_id, "eos_token_id": tokenizer.eos_token_id}
+    config: Any = LlamaConfig(
         vocab_size=4096, hidden_size=256, num_hidden_layers=4, num_attention_heads=8, intermediate_size=1024,
-        max_position_embeddings=512, tie_word_embeddings=True, bos_token_id=None,
-        pad_token_id=tokenizer.pad_token_id, eos_token_id=tokenizer.eos_token_id,
+        max_position_embeddings=512, tie_word_embeddings=True, bos_token_id=None, **tokens,
     )  # fmt: skip
+    if size == "half-billion":
+        # A policy of random weights writes any of its tokens, and RLOO reads them as text.
+        tokenizer.add_tokens([f"<{token}>" for token in range(len(tokenizer), random_models.QWEN_VOCABULARY - 1)])
+        config = random_models.half_billion_config(**tokens)
     torch.manual_seed(0)
-    Policy(Llama(config), tokenizer).save(folder / "policy")
+    model = AutoModelForCausalLM.from_config(config)
+    Policy(model.to(device()), tokenizer).save(folder / "policy")
     new_reward_model(str(folder / "policy"), seed=0).save(folder / "reward_model")
-    return {"parameters": sum(parameter.numel() for parameter in Llama(config).parameters())}
+    return {"parameters": model.num_parameters()}
 
 
 def prompts(tokenizer: Any) -> list[list[int]]:
@@ -144,7 +155,7 @@ def trl_ppo(folder: Path, iterations: int) -> dict[str, Any]:
             output_dir=out, total_episodes=EPISODES * iterations, per_device_train_batch_size=MINIBATCH,
             gradient_accumulation_steps=EPISODES // MINIBATCH, num_mini_batches=EPISODES // MINIBATCH,
             num_ppo_epochs=1, response_length=NEW_TOKENS, temperature=1.0, num_sample_generations=0,
-            save_strategy="no", report_to=[], use_cpu=True, disable_tqdm=True,
+            save_strategy="no", report_to=[], use_cpu=not torch.cuda.is_available(), disable_tqdm=True,
         )  # fmt: skip
         trainer = PPOTrainer(
             arguments,
@@ -174,7 +185,8 @@ def trl_rloo(folder: Path, iterations: int) -> dict[str, Any]:
         arguments = RLOOConfig(
             output_dir=out, max_steps=iterations * EPISODES // MINIBATCH, per_device_train_batch_size=MINIBATCH,
             steps_per_generation=EPISODES // MINIBATCH, num_generations=2, max_completion_length=NEW_TOKENS,
-            temperature=1.0, beta=0.05, top_k=0, save_strategy="no", report_to=[], use_cpu=True, disable_tqdm=True,
+            temperature=1.0, beta=0.05, top_k=0, save_strategy="no", report_to=[],
+            use_cpu=not torch.cuda.is_available(), disable_tqdm=True,
         )  # fmt: skip
         trainer = RLOOTrainer(
             model=AutoModelForCausalLM.from_pretrained(folder / "policy", dtype=torch.float32),
@@ -211,5 +223,5 @@ SIDES: dict[str, Callable[[Path, int], dict[str, Any]]] = {
 }
 
 if __name__ == "__main__":
-    side, folder, iterations = sys.argv[1:]
-    print(json.dumps(make(Path(folder)) if side == "make" else SIDES[side](Path(folder), int(iterations))))
+    side, folder, size = sys.argv[1:]
+    print(json.dumps(make(Path(folder), size) if side == "make" else SIDES[side](Path(folder), int(size))))

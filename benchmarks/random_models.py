@@ -1,4 +1,7 @@
-"""Models of random weights, for speed alone: every side of a benchmark builds the same from the same numbers."""
+"""Models of random weights, for speed alone: every side of a benchmark builds the same from the same numbers.
+
+A benchmark's `--model` is "small", for processors, or "half-billion", in the shape of Qwen2.5-0.5B, for a GPU.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +10,22 @@ from typing import Any
 
 import torch
 from tokenizers import Tokenizer, models
-from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers import (
+    GPT2Config,
+    GPT2LMHeadModel,
+    LlamaConfig,
+    LlamaForCausalLM,
+    PreTrainedTokenizerFast,
+    Qwen2Config,
+    Qwen2ForCausalLM,
+)
 
 from training.algorithms.networks import Policy
+from training.algorithms.optimisation import device
 
 VOCABULARY, PAD, EOS = 4096, 0, 1
 POSITIONS = 1024
+QWEN_VOCABULARY = 151_936
 
 
 def tokenizer() -> PreTrainedTokenizerFast:
@@ -43,7 +56,30 @@ def policy(family: str, *, hidden: int, layers: int = 4) -> Policy:
                 resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0,
             )
         )  # fmt: skip
+    return Policy(model.to(device()), tokenizer())
+
+
+def half_billion_config(**options: Any) -> Qwen2Config:
+    """Qwen2.5-0.5B's shape with an output layer of its own: 630 million weights."""
+    return Qwen2Config(
+        vocab_size=QWEN_VOCABULARY, hidden_size=896, intermediate_size=4864, num_hidden_layers=24,
+        num_attention_heads=14, num_key_value_heads=2, max_position_embeddings=32_768, tie_word_embeddings=False,
+        rope_parameters={"rope_type": "default", "rope_theta": 1e6}, bos_token_id=None, **options,
+    )  # fmt: skip
+
+
+def half_billion() -> Policy:
+    torch.manual_seed(0)
+    with device():
+        model = Qwen2ForCausalLM(half_billion_config(pad_token_id=PAD, eos_token_id=EOS))
     return Policy(model, tokenizer())
+
+
+def on_gpu() -> dict[str, Any]:
+    """Which GPU a side ran on and the most memory of it that its tensors took; nothing without one."""
+    if not torch.cuda.is_available():
+        return {}
+    return {"gpu": torch.cuda.get_device_name(), "gpu_peak_mb": round(torch.cuda.max_memory_allocated() / 2**20)}
 
 
 @torch.no_grad()
@@ -55,7 +91,8 @@ def end_after(made: Policy, tokens: float) -> None:
     """
     embedding, output = made.model.get_input_embeddings().weight, made.model.get_output_embeddings().weight
     embedding[:, 0] = 1.0
-    states = made.model.base_model(input_ids=torch.arange(2, 66)[None], use_cache=False).last_hidden_state
+    some = torch.arange(2, 66, device=output.device)[None]
+    states = made.model.base_model(input_ids=some, use_cache=False).last_hidden_state
     output[:, 0] = 0.0
     output[EOS] = 0.0
     others = (states @ output.T).exp().sum(-1).mean()

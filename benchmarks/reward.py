@@ -4,7 +4,7 @@ Both train the same small Llama with the same head on the same rankings of nine 
 here a ranking is one element of the batch, there its 36 pairs are, with TRL's defaults (bf16, gradient checkpointing,
 8 pairs a forward pass). A step has the same comparisons on both sides, in the same order, so the models they end with
 should judge alike. `ratio` is that of the rankings a second on the real texts; `long` has prompts of 256 tokens with
-outputs of 64. `per_cpu_second` leaves out what other work on the machine took.
+outputs of 64. `per_cpu_second` leaves out what other work on the machine took. `--model half-billion` is for a GPU.
 """
 
 from __future__ import annotations
@@ -38,13 +38,14 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="where to write the figures")
     parser.add_argument("--repeats", type=int, default=3, help="turns of each side")
     parser.add_argument("--steps", type=int, default=5, help="steps of a turn; the first is not timed")
+    parser.add_argument("--model", choices=["small", "half-billion"], default="small")
     parser.add_argument("--peer", default="", help="a folder with TRL in it, where it is not installed")
     parser.add_argument("--part", choices=["prepare", "ours", "trl"], help=argparse.SUPPRESS)
     parser.add_argument("--texts", choices=TEXTS, help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.part == "prepare":
-        prepare(arguments.rankings, arguments.folder, rankings=arguments.steps * STEP)
+        prepare(arguments.rankings, arguments.folder, rankings=arguments.steps * STEP, model=arguments.model)
     elif arguments.part:
         side = ours if arguments.part == "ours" else trl
         print(json.dumps(side(arguments.folder, arguments.texts)))
@@ -55,7 +56,7 @@ def main() -> None:
 def report(arguments: argparse.Namespace) -> sides.Figures:
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "benchmarks.reward", "--rankings", str(arguments.rankings.resolve())]
-        command += ["--folder", folder, "--steps", str(arguments.steps)]
+        command += ["--folder", folder, "--steps", str(arguments.steps), "--model", arguments.model]
         sides.run([*command, "--part", "prepare"], variables={})
         found = {}
         for texts in TEXTS:
@@ -75,11 +76,12 @@ def report(arguments: argparse.Namespace) -> sides.Figures:
     }
 
 
-def prepare(path: Path, folder: Path, *, rankings: int) -> None:
+def prepare(path: Path, folder: Path, *, rankings: int, model: str) -> None:
     """Write the model that both sides start from, and token ids to train on and to be judged on."""
     import torch
-    from transformers import LlamaConfig, LlamaForCausalLM
+    from transformers import AutoModelForCausalLM, LlamaConfig
 
+    from benchmarks import random_models
     from training.algorithms import starter_model
     from training.algorithms.networks import new_reward_model
 
@@ -89,18 +91,18 @@ def prepare(path: Path, folder: Path, *, rankings: int) -> None:
     texts = (text for row in rows for text in (row["prompt"], *(each["text"] for each in row["completions"])))
     tokenizer = starter_model.train_tokenizer(texts, vocab_size=4096)
     torch.manual_seed(0)
-    config = LlamaConfig(
+    tokens: Any = {"eos_token_id": tokenizer.eos_token_id, "pad_token_id": tokenizer.pad_token_id}
+    config = random_models.half_billion_config(**tokens) if model == "half-billion" else LlamaConfig(
         vocab_size=len(tokenizer), hidden_size=256, intermediate_size=688, num_hidden_layers=4, num_attention_heads=8,
-        max_position_embeddings=2048, bos_token_id=None, eos_token_id=tokenizer.eos_token_id,
-        pad_token_id=tokenizer.pad_token_id,
+        max_position_embeddings=2048, bos_token_id=None, **tokens,
     )  # fmt: skip
-    LlamaForCausalLM(config).save_pretrained(folder / "base")
+    AutoModelForCausalLM.from_config(config).save_pretrained(folder / "base")
     tokenizer.save_pretrained(folder / "base")
-    model = new_reward_model(str(folder / "base"), seed=0)
-    model.save(folder / "model")
+    untrained = new_reward_model(str(folder / "base"), seed=0)
+    untrained.save(folder / "model")
 
     chance = random.Random(0)
-    real = [ordered(row, model.encoder) for row in rows]
+    real = [ordered(row, untrained.encoder) for row in rows]
     real = [row for row in real if max(len(row["prompt"]) + len(each) for each in row["outputs"]) <= LONGEST]
     chance.shuffle(real)
     held_out = real[:HELD_OUT]
@@ -160,6 +162,7 @@ def in_order(rankings: list[Any], settings: Any) -> list[Any]:
 
 
 def trl(folder: Path, texts: str) -> sides.Figures:
+    import torch
     import transformers
     from datasets import Dataset
     from trl import RewardConfig, RewardTrainer
@@ -185,7 +188,7 @@ def trl(folder: Path, texts: str) -> sides.Figures:
             gradient_accumulation_steps=comparisons // 8,  # of 8 pairs each, the default
             train_sampling_strategy="sequential",
             num_train_epochs=1,
-            use_cpu=True,
+            use_cpu=not torch.cuda.is_available(),
             save_strategy="no",
             report_to="none",
             disable_tqdm=True,
@@ -202,14 +205,24 @@ def trl(folder: Path, texts: str) -> sides.Figures:
 
 
 def moment() -> Moment:
+    import torch
+
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
     return time.perf_counter(), time.process_time()
 
 
 def speed(ends: list[Moment]) -> sides.Figures:
     """From the moments at which steps ended; the first step warms up."""
+    from benchmarks import random_models
+
     rankings = (len(ends) - 1) * STEP
     seconds, cpu_seconds = (last - first for first, last in zip(ends[0], ends[-1], strict=True))
-    return {"rankings_per_second": rankings / seconds, "per_cpu_second": rankings / cpu_seconds}
+    return {
+        "rankings_per_second": rankings / seconds,
+        "per_cpu_second": rankings / cpu_seconds,
+        **random_models.on_gpu(),
+    }
 
 
 def read(path: Path) -> list[Any]:

@@ -43,12 +43,13 @@ def ragged(policy: Policy) -> list[Ranking]:
 def plain_logprob(policy: Policy, row: Row) -> torch.Tensor:
     """log π of one completion, from transformers' own forward on the row alone."""
     if policy.seq2seq:
-        ids = torch.tensor([[policy.start, *row.completion[:-1]]])
-        logits = policy.model(input_ids=torch.tensor([row.prompt]), decoder_input_ids=ids).logits[0]
+        ids = torch.tensor([[policy.start, *row.completion[:-1]]], device=policy.model.device)
+        logits = policy.model(input_ids=ids.new_tensor([row.prompt]), decoder_input_ids=ids).logits[0]
     else:
-        logits = policy.model(input_ids=torch.tensor([[*row.prompt, *row.completion]])).logits[0]
+        ids = torch.tensor([[*row.prompt, *row.completion]], device=policy.model.device)
+        logits = policy.model(input_ids=ids).logits[0]
         logits = logits[len(row.prompt) - 1 : -1]
-    return logits.log_softmax(-1)[torch.arange(len(row.completion)), torch.tensor(row.completion)].sum()
+    return logits.log_softmax(-1)[range(len(row.completion)), row.completion].sum()
 
 
 def plain_loss(policy: Policy, reference: Policy, rankings: list[Ranking], *, beta: float) -> torch.Tensor:
@@ -76,7 +77,7 @@ def moved(base: str, *, seed: int = 5) -> Policy:
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for parameter in policy.parameters():
-            parameter += 0.02 * torch.randn(parameter.shape, generator=generator)
+            parameter += 0.02 * torch.randn(parameter.shape, generator=generator).to(parameter)
     return policy
 
 

@@ -78,12 +78,12 @@ def plain_losses(policy: Policy, rows: list[Row]) -> list[float]:
 
 def minus_logprob(policy: Policy, row: Row) -> torch.Tensor:
     if policy.seq2seq:
-        read = torch.tensor([[policy.start, *row.completion[:-1]]])
-        logits = policy.model(input_ids=torch.tensor([row.prompt]), decoder_input_ids=read).logits[0]
+        read = torch.tensor([[policy.start, *row.completion[:-1]]], device=policy.model.device)
+        logits = policy.model(input_ids=read.new_tensor([row.prompt]), decoder_input_ids=read).logits[0]
     else:
-        ids = torch.tensor([[*row.prompt, *row.completion]])
+        ids = torch.tensor([[*row.prompt, *row.completion]], device=policy.model.device)
         logits = policy.model(input_ids=ids).logits[0, len(row.prompt) - 1 : -1]
-    return -logits.log_softmax(-1)[torch.arange(len(row.completion)), torch.tensor(row.completion)].sum()
+    return -logits.log_softmax(-1)[range(len(row.completion)), row.completion].sum()
 
 
 @pytest.mark.parametrize("name", ["pretrain", "sft"])

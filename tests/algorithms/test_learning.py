@@ -136,7 +136,7 @@ def test_an_unfinished_completion_pays_the_penalty(base: str, tmp_path: Path) ->
         found, _ = made.collect(0, run=Run(tmp_path))
         episodes.append(found)
     ended = torch.tensor([row.completion[-1] == made.policy.encoder.eos for row in episodes[0].rows])
-    fell = episodes[0].returns[:, 0] - episodes[1].returns[:, 0]
+    fell = (episodes[0].returns[:, 0] - episodes[1].returns[:, 0]).cpu()
     assert torch.allclose(fell, torch.where(ended, 0.0, 50.0), atol=1e-3)
 
 

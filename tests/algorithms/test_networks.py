@@ -55,10 +55,11 @@ def test_logprobs_are_those_of_the_model_as_transformers_runs_it(policy: Policy,
     found = logprobs(policy, rows)
     for b, (prompt, completion) in enumerate(rows):
         if policy.seq2seq:
-            read = torch.tensor([[policy.start, *completion[:-1]]])
-            logits = policy.model(input_ids=torch.tensor([prompt]), decoder_input_ids=read).logits[0]
+            read = torch.tensor([[policy.start, *completion[:-1]]], device=policy.model.device)
+            logits = policy.model(input_ids=read.new_tensor([prompt]), decoder_input_ids=read).logits[0]
         else:
-            logits = policy.model(input_ids=torch.tensor([[*prompt, *completion]])).logits[0, len(prompt) - 1 : -1]
+            ids = torch.tensor([[*prompt, *completion]], device=policy.model.device)
+            logits = policy.model(input_ids=ids).logits[0, len(prompt) - 1 : -1]
         wanted = logits.log_softmax(-1)[range(len(completion)), completion]
         assert torch.allclose(found[b, : len(completion)], wanted, atol=1e-4)
 

@@ -40,7 +40,7 @@ def stirred(policy: Policy) -> Policy:
     generator = torch.Generator().manual_seed(3)
     with torch.no_grad():
         for parameter in policy.parameters():
-            parameter += 0.02 * torch.randn(parameter.shape, generator=generator)
+            parameter += 0.02 * torch.randn(parameter.shape, generator=generator).to(parameter)
     return policy
 
 
@@ -81,12 +81,13 @@ def forward(model: Policy | Scorer, row: Row, *, part: str) -> Tensor:
     """One row, alone, through transformers' own forward: the outputs that come before each completion token."""
     if model.seq2seq:
         inputs = {
-            "input_ids": torch.tensor([row.prompt]),
-            "decoder_input_ids": torch.tensor([[model.start, *row.completion]]),
+            "input_ids": torch.tensor([row.prompt], device=model.model.device),
+            "decoder_input_ids": torch.tensor([[model.start, *row.completion]], device=model.model.device),
         }
         return getattr(model.model(**inputs), part)[0]
     whole = model.model if part == "logits" else model.model.base_model
-    return getattr(whole(input_ids=torch.tensor([[*row.prompt, *row.completion]])), part)[0][len(row.prompt) - 1 :]
+    ids = torch.tensor([[*row.prompt, *row.completion]], device=model.model.device)
+    return getattr(whole(input_ids=ids), part)[0][len(row.prompt) - 1 :]
 
 
 def logprobs(policy: Policy, row: Row) -> Tensor:

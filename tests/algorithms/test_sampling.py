@@ -39,7 +39,9 @@ def test_the_likeliest_tokens_are_those_of_generate(policy: Policy) -> None:
         decoder_start_token_id=policy.start if policy.seq2seq else None,
     )  # fmt: skip
     for prompt, (found,) in zip(PROMPTS, draw(policy, PROMPTS, [[0]] * 3, temperature=0), strict=True):
-        wanted = policy.model.generate(torch.tensor([prompt]), generation_config=greedy)[0].tolist()
+        wanted = policy.model.generate(torch.tensor([prompt], device=policy.model.device), generation_config=greedy)[
+            0
+        ].tolist()
         wanted = wanted[1 if policy.seq2seq else len(prompt) :]
         assert found.tokens == wanted
 
@@ -95,7 +97,7 @@ def test_first_tokens_follow_the_models_distribution(policy: Policy) -> None:
     count = 6000
     sampled = draw(policy, [PROMPTS[0]], [list(range(count))], max_new_tokens=1)[0]
     batch = policy.collate([Row(PROMPTS[0], [5])])
-    wanted = policy.logits(batch)[0].softmax(-1).double().numpy() * count
+    wanted = policy.logits(batch)[0].softmax(-1).double().cpu().numpy() * count
     found = np.bincount([each.tokens[0] for each in sampled], minlength=len(wanted))
     common = wanted >= 5
     wanted, found = np.append(wanted[common], wanted[~common].sum()), np.append(found[common], found[~common].sum())
@@ -110,7 +112,7 @@ def test_second_tokens_follow_the_distribution_after_the_first(policy: Policy) -
     seconds = Counter(each.tokens[1] for each in sampled if each.tokens[0] == first and len(each.tokens) == 2)
     batch = policy.collate([Row(PROMPTS[1], [first, 5])])
     top = policy.logits(batch)[1].topk(4)
-    wanted = top.values.softmax(-1).double().numpy() * seconds.total()
+    wanted = top.values.softmax(-1).double().cpu().numpy() * seconds.total()
     found = np.array([seconds[token] for token in top.indices.tolist()])
     assert found.sum() == seconds.total() > 500
     assert ((found - wanted) ** 2 / wanted).sum() < 3 + 4 * 6**0.5  # four deviations
@@ -142,15 +144,15 @@ def test_a_model_with_something_replaced_goes_the_general_way(folders: dict[str,
     assert [row[0].tokens for row in draw(policy, PROMPTS, [[1]] * 3)] == [row[0].tokens for row in plain]
 
 
-@given(st.lists(st.floats(-8, 8), min_size=2, max_size=9), st.floats(0, 0.999999))
+@given(st.lists(st.floats(-8, 8), min_size=2, max_size=40), st.floats(0, 0.999999))
 def test_the_token_is_the_first_whose_cumulated_probability_passes(logits: list[float], uniform: float) -> None:
     chosen = sampling.choose(
         torch.tensor([logits]), torch.tensor([uniform], dtype=torch.float64), Settings(max_new_tokens=1)
     )
     cumulated = torch.tensor(logits).softmax(-1).double().cumsum(-1)
     passed = uniform * cumulated[-1].item()
-    assert cumulated[chosen[0]] > passed
-    assert chosen[0] == 0 or cumulated[chosen[0] - 1] <= passed
+    assert cumulated[chosen[0]] > passed - 1e-12
+    assert chosen[0] == 0 or cumulated[chosen[0] - 1] <= passed + 1e-12
 
 
 def test_a_token_of_no_probability_is_never_chosen() -> None:

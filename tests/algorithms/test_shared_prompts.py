@@ -69,7 +69,8 @@ def plainly(model: Scorer, rankings: Sequence[Ranking]) -> tuple[float, Tensor]:
     model.zero_grad()
     losses = [
         ranking_loss(
-            torch.cat([model.rewards(model.collate([row])) for row in ranking.rows]), torch.tensor(ranking.ranks)
+            torch.cat([model.rewards(model.collate([row])) for row in ranking.rows]),
+            torch.tensor(ranking.ranks, device=model.model.device),
         )
         for ranking in rankings
     ]

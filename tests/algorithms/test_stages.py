@@ -112,7 +112,7 @@ def test_a_causal_reward_model_opens_as_a_sequence_classifier(
             {"input_ids": [[*row.prompt, *row.completion] for row in rows]}, return_tensors="pt", padding_side="right"
         )
         found = theirs(**padded).logits[:, 0] - theirs.config.reward_offset
-    assert torch.allclose(found, wanted, atol=1e-4)
+    assert torch.allclose(found, wanted.cpu(), atol=1e-4)
 
 
 def test_demonstrations_score_zero_on_average(stage: Stage, base: str, files: dict[str, str], tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from training.algorithms.hyperparameters import Computing, LanguageModelling
 from training.algorithms.loop import train
 from training.algorithms.losses import token_logprobs
 from training.algorithms.networks import Policy
-from training.algorithms.optimisation import Optimiser, arithmetic, device
+from training.algorithms.optimisation import Optimiser, arithmetic
 from training.algorithms.packing import Packed
 from training.algorithms.run_folder import Metrics, Run
 
@@ -45,7 +45,7 @@ def _batches(policy: Policy, rows: Sequence[Row], *, settings: Computing, packed
         return
     bins = packing.bins(rows, size=settings.max_length)
     for part in data.parts(bins, token_budget=settings.token_budget):
-        yield packing.collate([bins[i] for i in part], pad=policy.pad, device=device())
+        yield packing.collate([bins[i] for i in part], pad=policy.pad, device=policy.model.device)
 
 
 @torch.no_grad()

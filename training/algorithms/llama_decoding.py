@@ -18,8 +18,9 @@ from transformers import LlamaForCausalLM, MistralForCausalLM, Qwen2ForCausalLM
 from training.algorithms.data import pad_right
 from training.algorithms.networks import Policy
 
-# The fused weights are a copy. In a larger model the products take nearly all the time, fused or not.
-LARGEST = 400_000_000
+# The fused weights are a copy. In a larger model the products take nearly all the time, fused or not; on a GPU it takes
+# longer to launch the smaller steps than to do them.
+LARGEST = {"cpu": 400_000_000, "cuda": 4_000_000_000}
 LINEARS = ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.o_proj",
            "mlp.gate_proj", "mlp.up_proj", "mlp.down_proj")  # fmt: skip
 
@@ -37,7 +38,7 @@ def fits(model: Any) -> bool:
         and rope.get("partial_rotary_factor", 1.0) == 1.0
         and config.hidden_act == "silu"
         and all(type(layer.get_submodule(name)) is nn.Linear for layer in model.model.layers for name in LINEARS)
-        and sum(parameter.numel() for parameter in model.parameters()) <= LARGEST
+        and sum(parameter.numel() for parameter in model.parameters()) <= LARGEST.get(model.device.type, 0)
     )
 
 
@@ -125,10 +126,12 @@ class LlamaDecoding:
         return query.transpose(1, 2), key.transpose(1, 2), value.to(self.cache.dtype).transpose(1, 2)
 
     def _attended(self, query: Tensor, keys: Tensor, values: Tensor, **options: Any) -> Tensor:
-        """(B, H, T, D), computed in the cache's dtype, whatever autocast would choose."""
-        with torch.autocast(query.device.type, enabled=False):
-            mixed = F.scaled_dot_product_attention(query, keys, values, enable_gqa=True, **options)
-        return mixed.to(self.dtype)
+        """(B, H, T, D), computed in the cache's dtype."""
+        shape, one = query.shape, query.shape[2] == 1
+        if one:  # the queries that share keys are as good as several tokens: no kernel for GPUs takes a mask otherwise
+            query = query.view(shape[0], self.groups, -1, shape[3])
+        mixed = F.scaled_dot_product_attention(query, keys, values, enable_gqa=not one, **options)
+        return mixed.reshape(shape).to(self.dtype)
 
     def _after(self, states: Tensor, mixed: Tensor, layer: Layer) -> Tensor:
         """The rest of a layer. states: (B, T, width), mixed: (B, H, T, D), what attention found."""

@@ -52,15 +52,15 @@ class Network(nn.Module):
         return self.model.config
 
     def collate(self, rows: list[Row]) -> Batch:
-        return collate(rows, seq2seq=self.seq2seq, pad=self.pad, start=self.start, device=device())
+        return collate(rows, seq2seq=self.seq2seq, pad=self.pad, start=self.start, device=self.model.device)
 
     def lined_up(self, rows: list[Row]) -> Packed:
         """The rows one after another in one line, nothing padded: for models that `can_pack` them."""
-        packed = shared_prompts.pack([[row] for row in rows], device=device())
+        packed = shared_prompts.pack([[row] for row in rows], device=self.model.device)
         predicts = torch.zeros_like(packed.inputs["input_ids"], dtype=torch.bool)
         for row, end in zip(rows, packed.ends.tolist(), strict=True):
             predicts[0, end - len(row.completion) : end] = True
-        targets = torch.tensor([token for row in rows for token in row.completion], device=device())
+        targets = torch.tensor([token for row in rows for token in row.completion], device=self.model.device)
         return Packed(packed.inputs, predicts, targets)
 
     def states(self, batch: Batch | Packed) -> Tensor:
@@ -86,7 +86,7 @@ class Network(nn.Module):
         batch = self.collate([row for group in groups for row in group])
         wanted = _at(self.states(batch), batch.ends)
         try:
-            found = shared_prompts.ends(self._backbone, groups, device=device())
+            found = shared_prompts.ends(self._backbone, groups, device=self.model.device)
         except (RuntimeError, TypeError, ValueError):
             return False  # the model takes no position ids, or no mask of four dimensions
         return bool(torch.allclose(found, wanted, atol=1e-4 * float(wanted.abs().max())))
@@ -177,7 +177,7 @@ class Scorer(Network):
     def rewards_by_prompt(self, groups: Groups) -> Tensor:
         """(R,): the reward of every row, group by group. The rows of a group have one prompt, which is run once."""
         if self.can_pack(groups):
-            return self._read(shared_prompts.ends(self._backbone, groups, device=device()))
+            return self._read(shared_prompts.ends(self._backbone, groups, device=self.model.device))
         batch = self.collate([row for group in groups for row in group])
         return self._read(_at(self._decoded(batch, groups), batch.ends)) if self.seq2seq else self.rewards(batch)
 
@@ -202,8 +202,8 @@ class Scorer(Network):
 
     def _decoded(self, batch: Batch, groups: Groups) -> Tensor:
         """(R, T, width): what the decoder makes of the batch's rows, the encoder having read each prompt once."""
-        sizes = torch.tensor([len(group) for group in groups], device=device())
-        owners = torch.arange(len(groups), device=device()).repeat_interleave(sizes)
+        sizes = torch.tensor([len(group) for group in groups], device=self.model.device)
+        owners = torch.arange(len(groups), device=self.model.device).repeat_interleave(sizes)
         first = sizes.cumsum(0) - sizes
         inputs = dict(batch.inputs)
         ids, mask = inputs.pop("input_ids"), inputs["attention_mask"]

@@ -6,13 +6,16 @@ it does not depend on what is sampled beside it. B rows alive, V tokens in the v
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from training.algorithms.cache import new_cache
@@ -84,8 +87,10 @@ def sample(
     alive = torch.arange(len(flat), device=uniforms.device)
     done = torch.zeros(len(flat), dtype=torch.bool, device=uniforms.device)
     eos = policy.encoder.eos
-    with arithmetic(_precision(settings)):
-        decoding = _decoding(policy, prompts, repeats=repeats, settings=settings)
+    fused = fits(policy.model)
+    # Fused decoding names the dtype of each product itself: autocast would only look at every step of it.
+    with contextlib.nullcontext() if fused else arithmetic(_precision(settings)):
+        decoding = _decoding(policy, prompts, repeats=repeats, settings=settings, fused=fused)
         logits = decoding.first()
         for t in range(settings.max_new_tokens):
             if should_stop():
@@ -118,11 +123,27 @@ def choose(logits: Tensor, uniform: Tensor, settings: Settings) -> Tensor:
     """The tokens where the cumulated distribution passes `uniform`. logits: (B, V), uniform: (B,) in [0, 1) → (B,)."""
     if settings.temperature == 0:
         return logits.argmax(-1)
-    logits = _narrowed(logits.float() / settings.temperature, settings)
-    # In fp64: a cumulated sum of fp32 over a large vocabulary misses the last tokens.
-    cumulated = logits.softmax(-1).double().cumsum(-1)
-    passed = torch.searchsorted(cumulated, (uniform[:, None] * cumulated[:, -1:]), right=True)
-    return passed[:, 0].clamp(max=logits.shape[1] - 1)
+    return _passing(_narrowed(logits.float() / settings.temperature, settings).softmax(-1), uniform)
+
+
+def _passing(probabilities: Tensor, uniform: Tensor) -> Tensor:
+    """The first tokens whose cumulated probability passes the uniform share of the whole. Shapes as in `choose`.
+
+    First the block of tokens in which that happens, then the token: one sum over few long rows keeps a GPU waiting. In
+    fp64, since a sum of fp32 over a large vocabulary misses the last tokens.
+    """
+    count = probabilities.shape[1]
+    size = math.isqrt(count - 1) + 1
+    blocks = F.pad(probabilities, (0, -count % size)).double().unflatten(1, (-1, size))  # (B, V / size, size)
+    cumulated = blocks.sum(-1).cumsum(-1)
+    whole = cumulated[:, -1:]
+    share = torch.minimum(uniform[:, None] * whole, whole.nextafter(torch.zeros_like(whole)))
+    block = torch.searchsorted(cumulated, share, right=True)  # (B, 1)
+    within = blocks.gather(1, block[..., None].expand(-1, -1, size))[:, 0].cumsum(-1)  # (B, size)
+    before = F.pad(cumulated, (1, 0)).gather(1, block)
+    # The block's last token is passed whatever rounding made of the two sums.
+    passed = torch.where(within == within[:, -1:], torch.inf, before + within)
+    return (block * size + torch.searchsorted(passed, share, right=True))[:, 0]
 
 
 def _closed_up(going: Tensor, count: int) -> Tensor:
@@ -133,9 +154,9 @@ def _closed_up(going: Tensor, count: int) -> Tensor:
 
 
 def _decoding(
-    policy: Policy, prompts: Sequence[list[int]], *, repeats: int, settings: Settings
+    policy: Policy, prompts: Sequence[list[int]], *, repeats: int, settings: Settings, fused: bool
 ) -> Decoding | LlamaDecoding:
-    if fits(policy.model):
+    if fused:
         room, dtype = settings.max_new_tokens, dtype_for(_precision(settings))
         return LlamaDecoding(policy, prompts, repeats=repeats, room=room, dtype=dtype)
     return Decoding(policy, prompts, repeats=repeats)
