@@ -159,6 +159,21 @@ def test_the_database_that_dies_is_started_again(up: Up) -> None:
     assert "The database server ended" in up.said
 
 
+def test_a_database_that_cannot_start_is_tried_again_until_it_can(up: Up) -> None:
+    """As where the disk is full: the rest goes on, and it comes back without anybody's help."""
+    port = up.port()
+    control = up.data / "postgres" / "global" / "pg_control"
+    server = postgres.server_pid(up.data)
+    assert server
+    control.rename(control.with_name("aside"))
+    os.kill(server, signal.SIGKILL)
+    wait(lambda: "Trying again" in up.said)
+    assert up.process.poll() is None
+    control.with_name("aside").rename(control)
+    wait(lambda: postgres.server_pid(up.data))
+    wait(lambda: status(port) == 200)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_stopping_it_leaves_no_process_and_frees_the_port(data: Path, number: signal.Signals) -> None:
     up = Up(data)
