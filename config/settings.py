@@ -152,7 +152,7 @@ CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BEAT_SCHEDULE_FILENAME = str(DATA / "run" / "beat-schedule")
-SWEEP_SECONDS = env_int("SWEEP_SECONDS", 15)  # between two looks for what a lost message or a dead worker left
+SWEEP_SECONDS = env_int("SWEEP_SECONDS", 15, low=1)  # between two looks for what a lost message or dead worker left
 CELERY_BEAT_SCHEDULE = {
     "sweep": {"task": "training.tasks.sweep", "schedule": 1.0 * SWEEP_SECONDS},
     "release-expired-leases": {"task": "annotation.tasks.release_expired_leases", "schedule": 2.0 * SWEEP_SECONDS},

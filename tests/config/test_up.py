@@ -25,14 +25,14 @@ PATIENCE = 120
 class Up:
     """`manage.py up` as a person starts it: a process, its lines, and the address it prints."""
 
-    def __init__(self, data: Path, *, port: int = 0) -> None:
+    def __init__(self, data: Path, *, port: int = 0, **named: str) -> None:
         self.data, self.lines = data, list[str]()
         inherited = {
             key: value for key, value in os.environ.items() if key not in ("DATABASE_URL", "CELERY_BROKER_URL")
         }
         self.process = subprocess.Popen(
             [sys.executable, "manage.py", "up", "--no-demo", "--port", str(port)],
-            cwd=ROOT, env=inherited | {"PLUMBLINE_DATA": str(data)}, text=True, start_new_session=True,
+            cwd=ROOT, env=inherited | {"PLUMBLINE_DATA": str(data)} | named, text=True, start_new_session=True,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )  # fmt: skip
         threading.Thread(target=self._read, daemon=True).start()

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.faults.breaking import FAULTS
+from tests.faults.brokers import Broker, Folder, Redis
 
 STAGES = ("sft", "reward_model")
 DISK = "1500m"
@@ -30,14 +31,15 @@ def main() -> int:
         _go_apart()
     options = _options()
     with _data_folder() as data:
-        _choose_environment(data)
+        broker = Redis(data) if options.redis else Folder(data)
+        _choose_environment(data, broker=broker)
         from django import setup
 
         setup()
         from tests.faults.campaign import Campaign
         from tests.faults.installation import Installation
 
-        there = Installation(data)
+        there = Installation(data, broker)
         try:
             campaign = Campaign(there, seed=options.seed, tell=lambda line: print(line, flush=True))
             outcome = campaign.run(options.rounds, kinds=options.kinds, stages=options.stages)
@@ -78,6 +80,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--json", type=Path, help="file for the figures")
     parser.add_argument("--kinds", nargs="+", choices=FAULTS, default=list(FAULTS), metavar="KIND")
     parser.add_argument("--stages", nargs="+", choices=STAGES, default=STAGES, metavar="STAGE", help="of the runs")
+    parser.add_argument("--redis", action="store_true", help="as the broker, where redis-server is installed")
     options = parser.parse_args()
     options.seed = options.seed or int.from_bytes(os.urandom(3)) + 1
     print(f"seed {options.seed}", flush=True)
@@ -110,12 +113,13 @@ def _data_folder() -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _choose_environment(data: Path) -> None:
+def _choose_environment(data: Path, *, broker: Broker) -> None:
     for name in ("DATABASE_URL", "CELERY_BROKER_URL", "SECRET_KEY", "TEST_SETTINGS"):
         os.environ.pop(name, None)
     os.environ |= {
         "PLUMBLINE_DATA": str(data), "DJANGO_SETTINGS_MODULE": "config.settings", "SWEEP_SECONDS": "2",
         "OMP_NUM_THREADS": "1", "LOG_LEVEL": "WARNING",
+        **broker.environment,
     }  # fmt: skip
 
 

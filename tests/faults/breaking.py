@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import random
-import shutil
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -62,23 +61,11 @@ def kill_backend(there: Installation, chance: random.Random) -> str:
 
 
 def drop_messages(there: Installation, chance: random.Random) -> str:
-    dropped = 0
-    for message in (there.data / "broker" / "messages").iterdir():
-        with suppress(FileNotFoundError):
-            message.unlink()
-            dropped += 1
-    return f"{dropped} messages"
+    return f"{there.broker.drop()} messages"
 
 
 def stop_broker(there: Installation, chance: random.Random) -> str:
-    """Its folder is gone for a while: nothing can be sent or received. What was in it is lost."""
-    messages = there.data / "broker" / "messages"
-    aside = messages.with_name("aside")
-    with suppress(FileNotFoundError):
-        messages.rename(aside)
-    time.sleep(STOPPED_SECONDS)
-    messages.mkdir(exist_ok=True)
-    shutil.rmtree(aside, ignore_errors=True)
+    there.broker.go_away(STOPPED_SECONDS)
     return f"for {STOPPED_SECONDS} s"
 
 

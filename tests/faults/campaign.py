@@ -170,10 +170,10 @@ class Campaign:
         """What has ended is compared; what has failed by a kill too many or a full disk is tried again by a person."""
         for run in TrainingRun.objects.exclude(pk__in=self.concluded).filter(state__in=[RunState.FAILED, "succeeded"]):
             if run.state == RunState.SUCCEEDED:
+                found = list(checking.ended_well(run, self.expected))
                 self.concluded.add(run.pk)
                 self.outcome.ended[run.stage] += 1
-                if run.round_id is None:
-                    yield from checking.ended_well(run, self.expected)
+                yield from found
             elif not any(reason in run.error for reason in HONEST):
                 yield f"{run} failed, which no disturbance excuses: {run.error}"
                 self.concluded.add(run.pk)

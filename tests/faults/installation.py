@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import http.client
 import signal
-import socket
 import time
 from pathlib import Path
 
@@ -13,6 +12,8 @@ import psutil
 from config.embedded import postgres
 from config.embedded.processes import MARK
 from tests.config.test_up import Up, clean, survivors
+from tests.faults.brokers import Broker
+from tests.team_services import free_port
 
 RECOVERY_SECONDS = 180.0
 PROGRAMS = ("web", "worker-default", "worker-training", "beat")
@@ -21,11 +22,8 @@ PROGRAMS = ("web", "worker-default", "worker-training", "beat")
 class Installation:
     """`manage.py up --no-demo`, always on the same port, so that people may go on asking while it is away."""
 
-    def __init__(self, data: Path) -> None:
-        self.data = data
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = int(probe.getsockname()[1])
+    def __init__(self, data: Path, broker: Broker) -> None:
+        self.data, self.broker, self.port = data, broker, free_port()
         self.said: list[str] = []
         self.up = self._start()
 
@@ -34,7 +32,7 @@ class Installation:
         return f"http://127.0.0.1:{self.port}"
 
     def _start(self) -> Up:
-        started = Up(self.data, port=self.port)
+        started = Up(self.data, port=self.port, **self.broker.environment)
         self.said = started.lines
         return started
 
@@ -129,6 +127,7 @@ class Installation:
             self.up.process.kill()
         self.up.process.wait()
         clean(self.data)
+        self.broker.stop()
 
 
 def _children_of(process: psutil.Process) -> list[psutil.Process]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -40,3 +41,13 @@ def test_faults_of_every_kind_twice_over(tmp_path: Path) -> None:
     outcome = campaign(tmp_path, "--rounds", "24")
     assert outcome["violations"] == []
     assert sum(outcome["ended"].values()) >= 3
+
+
+@pytest.mark.long
+@pytest.mark.timeout(7200)
+@pytest.mark.skipif(shutil.which("redis-server") is None, reason="redis-server is not installed")
+def test_a_redis_that_is_killed_or_emptied_loses_nothing_either(tmp_path: Path) -> None:
+    kinds = ("broker away", "messages dropped", "default worker killed", "training worker killed")
+    outcome = campaign(tmp_path, "--redis", "--rounds", "8", "--kinds", *kinds)
+    assert outcome["violations"] == []
+    assert sum(outcome["ended"].values()) >= 2
