@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help run setup test test-long lint fmt messages constraints
+.PHONY: help run setup test test-long faults lint fmt messages constraints
 
 PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11 python; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
@@ -24,6 +24,10 @@ test: ## Run the tests, from nothing (PYTEST="-k name" for some)
 test-long: ## Run the tests that take minutes
 	@$(INSTALL) --groups train,test --browser
 	@exec $(VENV) -m pytest -m long $(PYTEST)
+
+faults: ## Kill everything at random moments, 200 times, and print what came of it (FAULTS="--rounds 20 --seed 1" for some)
+	@$(INSTALL) --groups train,test
+	@exec $(VENV) -m tests.faults $(FAULTS)
 
 lint: ## Check style, types, imports, templates, migrations and translations
 	@$(INSTALL) --groups train,test,dev

@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 
 from celery import current_app
+from django.conf import settings
 from django.db import transaction
 from kombu.exceptions import OperationalError
 
 log = logging.getLogger(__name__)
 
-SWEEP_SECONDS = 15
+SWEEP_SECONDS: int = settings.SWEEP_SECONDS
 EXPIRES_SECONDS = 4 * SWEEP_SECONDS  # or reminders would pile up in front of a busy worker; the sweep sends new ones
 
 

@@ -25,14 +25,17 @@ def env_bool(name: str, *, default: bool) -> bool:
     raise ImproperlyConfigured(f"{name} is {value!r}; expected True or False. Set {name}=True or {name}=False.")
 
 
-def env_int(name: str, default: int) -> int:
+def env_int(name: str, default: int, *, low: int | None = None) -> int:
     value = os.environ.get(name, "")
     if value == "":
         return default
     try:
-        return int(value)
+        number = int(value)
     except ValueError:
         raise ImproperlyConfigured(f"{name} is {value!r}; expected a whole number.") from None
+    if low is not None and number < low:
+        raise ImproperlyConfigured(f"{name} is {number}; expected at least {low}.")
+    return number
 
 
 def env_money(name: str) -> tuple[Decimal, str] | None:

@@ -152,11 +152,12 @@ CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BEAT_SCHEDULE_FILENAME = str(DATA / "run" / "beat-schedule")
+SWEEP_SECONDS = env_int("SWEEP_SECONDS", 15, low=1)  # between two looks for what a lost message or dead worker left
 CELERY_BEAT_SCHEDULE = {
-    "sweep": {"task": "training.tasks.sweep", "schedule": 15.0},
-    "release-expired-leases": {"task": "annotation.tasks.release_expired_leases", "schedule": 30.0},
-    "sweep-uploads": {"task": "annotation.tasks.sweep_uploads", "schedule": 15.0},
-    "sweep-reports": {"task": "annotation.tasks.sweep_reports", "schedule": 60.0},
+    "sweep": {"task": "training.tasks.sweep", "schedule": 1.0 * SWEEP_SECONDS},
+    "release-expired-leases": {"task": "annotation.tasks.release_expired_leases", "schedule": 2.0 * SWEEP_SECONDS},
+    "sweep-uploads": {"task": "annotation.tasks.sweep_uploads", "schedule": 1.0 * SWEEP_SECONDS},
+    "sweep-reports": {"task": "annotation.tasks.sweep_reports", "schedule": 4.0 * SWEEP_SECONDS},
 }
 CELERY_TIMEZONE = "UTC"
 

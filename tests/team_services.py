@@ -44,7 +44,7 @@ def team_services() -> Iterator[dict[str, str]]:
 
 @contextmanager
 def _postgres(folder: Path) -> Iterator[str]:
-    data, password, port = folder / "postgres", secrets.token_urlsafe(16), _free_port()
+    data, password, port = folder / "postgres", secrets.token_urlsafe(16), free_port()
     (folder / "password").write_text(password)
     initdb = [_postgres_program("initdb"), "-D", str(data), "-U", "plumbline", "-A", "scram-sha-256", "-E", "UTF8"]
     _launched([*initdb, "--locale=C.UTF-8", f"--pwfile={folder / 'password'}"], folder / "initdb.log").wait(60)
@@ -64,7 +64,7 @@ def redis_server(folder: Path) -> Iterator[str]:
     program = shutil.which("redis-server")
     if not program:
         raise ServiceMissing("redis-server is not installed; on Debian: apt-get install redis-server")
-    password, port = secrets.token_urlsafe(16), _free_port()
+    password, port = secrets.token_urlsafe(16), free_port()
     config = folder / "redis.conf"
     config.write_text(f'bind 127.0.0.1\nport {port}\nrequirepass {password}\nsave ""\ndir {folder}\n')
     with _running([program, str(config)], folder / "redis.log") as alive:
@@ -113,7 +113,8 @@ def _wait(answers: Callable[[], object], process: subprocess.Popen[bytes], log: 
             time.sleep(0.05)
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """One that nobody listens on now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -290,5 +290,7 @@ def _keep(draft: Path, project: Project, *, user: User | None, files: dict[str, 
             created_by=user,
         )
         data_card.write(draft, dataset)
+        # A crash of the database can take a row whose folder was there already, and give its number out again.
+        shutil.rmtree(dataset.folder, ignore_errors=True)
         draft.rename(dataset.folder)
     return dataset

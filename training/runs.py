@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
-from django.db import transaction
+from django.db import DatabaseError, transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -26,7 +26,7 @@ from training.models import Dataset, Policy, RewardModel, Round, RunState, Stage
 
 log = logging.getLogger(__name__)
 
-SILENT_AFTER = timedelta(seconds=30)
+SILENT_AFTER = timedelta(seconds=max(2 * SWEEP_SECONDS, 5 * supervisor.HEARTBEAT_SECONDS))
 DEATHS_ALLOWED = 3
 INPUT_ERROR = 2
 ASKED_TO_STOP = (75, -signal.SIGTERM, -signal.SIGINT)  # at a checkpoint, or before it had begun
@@ -103,9 +103,13 @@ def execute(run_id: int) -> None:
         _look_at_inputs(run)
         ending, code = supervisor.supervise(run)
         _conclude(run, ending, code)
-    except (OSError, DatasetError, registry.ModelError, supervisor.FolderBusy) as error:
+    except supervisor.FolderBusy as error:  # by a trainer whose worker died and which takes its time to end
+        _died(run, str(error))
+    except (OSError, DatasetError, registry.ModelError) as error:
         log.warning("Run %s failed: %s", run.pk, error)
         fail(run, str(error))
+    except DatabaseError:
+        raise  # the row says that it runs, and nobody does: the sweep takes it over once the database is back
     except Exception as error:
         fail(run, _("Plumbline itself failed: {error}. The worker's log says where.").format(error=repr(error)))
         raise
@@ -173,7 +177,9 @@ def _conclude(run: TrainingRun, ending: supervisor.Ending, code: int) -> None:
 
 def _reason(run: TrainingRun) -> str:
     """What error.json says, else the end of the log."""
-    return _told(run).get("message") or supervisor.last_lines(run)
+    return _told(run).get("message") or supervisor.last_lines(run) or _(
+        "It could not even write down why it failed: the disk is probably full. Make room, then try the run again."
+    )  # fmt: skip
 
 
 def _told(run: TrainingRun) -> dict[str, str]:

@@ -23,7 +23,7 @@ MARK = "PLUMBLINE_STARTED_FOR"
 LAUNCH = Path(__file__).with_name("launch.py")
 PATIENCE = 12.0  # a trainer writes its checkpoint within 10 seconds
 LONGEST_PAUSE = 30.0
-STEADY_AFTER = 60.0
+STEADY_AFTER = 20.0
 LARGEST_LOG = 10_000_000
 
 

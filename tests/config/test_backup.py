@@ -8,8 +8,11 @@ import os
 import subprocess
 import sys
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -18,7 +21,7 @@ from pytest_django import Settings
 
 from annotation.models import AuditEntry, Project, Ranking, User
 from config.backup import BackupError, making, restoring, tables
-from config.embedded import locks
+from config.embedded import locks, postgres
 from tests.config.test_up import ROOT
 from tests.training.pages.scene import build_scene
 from tests.world import make_ranking_item, make_token, rank, taken
@@ -100,12 +103,12 @@ def contents() -> dict[str, str]:
     }
 
 
-def manage(data: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """A command of an installation of its own, with its own database server."""
+def manage(data: Path, *arguments: str, **named: str) -> subprocess.CompletedProcess[str]:
+    """A command of an installation of its own, with its own database server unless another one is named."""
     ours = ("DATABASE_URL", "DJANGO_SETTINGS_MODULE", "SECRET_KEY", "TEST_SETTINGS")
     environment = {name: value for name, value in os.environ.items() if name not in ours}
     return subprocess.run(
-        [sys.executable, "manage.py", *arguments], cwd=ROOT, env=environment | {"PLUMBLINE_DATA": str(data)},
+        [sys.executable, "manage.py", *arguments], cwd=ROOT, env=environment | named | {"PLUMBLINE_DATA": str(data)},
         capture_output=True, text=True, timeout=240,
     )  # fmt: skip
 
@@ -126,6 +129,39 @@ def test_what_is_restored_into_an_empty_place_is_the_same_in_every_table_and_eve
     assert after["sequences"] == before["sequences"]
     assert after["files"] == before["files"]
     assert not list(there.glob(".restoring*"))
+
+
+@contextmanager
+def an_external_server(folder: Path) -> Iterator[dict[str, str]]:
+    """A second PostgreSQL, reached by URL as a team reaches its own; the environment that names it."""
+    with postgres.serving(folder):
+        to = {name: quote(str(value), safe="") for name, value in postgres.connection_settings(folder).items()}
+        yield {
+            "DATABASE_URL": f"postgres://{to['USER']}:{to['PASSWORD']}@{to['HOST']}:{to['PORT']}/{to['NAME']}",
+            "SECRET_KEY": "a team's own",
+            "PUBLIC_HTTPS": "False",
+        }
+
+
+def test_a_backup_goes_from_the_embedded_database_to_one_by_url_and_back(
+    here: Installation, backup: Path, tmp_path: Path
+) -> None:
+    theirs, home = tmp_path / "theirs", tmp_path / "home"
+    by_url, again = tmp_path / "by-url.zip", tmp_path / "again.zip"
+    with an_external_server(tmp_path / "server") as url:
+        for command in (("restore", str(backup)), ("backup", str(by_url))):
+            done = manage(theirs, *command, **url)
+            assert done.returncode == 0, done.stdout + done.stderr
+    assert not (theirs / "postgres").exists(), "nothing embedded was started"
+    for command in (("restore", str(by_url)), ("backup", str(again))):
+        assert manage(home, *command).returncode == 0
+    parts = ("tables", "sequences", "files", "migrations")
+    first, second, third = (
+        {part: json.loads(zipfile.ZipFile(path).read("manifest.json"))[part] for part in parts}
+        for path in (backup, by_url, again)
+    )
+    assert first == second == third
+    assert sum(table["rows"] > 0 for table in first["tables"].values()) > 15
 
 
 def test_a_backup_holds_what_is_kept_and_leaves_out_what_every_start_makes_anew(

@@ -45,6 +45,13 @@ def test_a_number_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch) -> No
         env_int("SOME_SETTING", 0)
 
 
+def test_a_number_that_is_too_small_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOME_SETTING", "0")
+    assert env_int("SOME_SETTING", 5, low=0) == 0
+    with pytest.raises(ImproperlyConfigured, match="SOME_SETTING is 0; expected at least 1"):
+        env_int("SOME_SETTING", 5, low=1)
+
+
 def test_an_amount_of_money_names_its_currency(monkeypatch: pytest.MonkeyPatch) -> None:
     assert env_money("SOME_SETTING") is None
     monkeypatch.setenv("SOME_SETTING", "2.40 EUR")

@@ -25,14 +25,14 @@ PATIENCE = 120
 class Up:
     """`manage.py up` as a person starts it: a process, its lines, and the address it prints."""
 
-    def __init__(self, data: Path, *, port: int = 0) -> None:
+    def __init__(self, data: Path, *, port: int = 0, **named: str) -> None:
         self.data, self.lines = data, list[str]()
         inherited = {
             key: value for key, value in os.environ.items() if key not in ("DATABASE_URL", "CELERY_BROKER_URL")
         }
         self.process = subprocess.Popen(
             [sys.executable, "manage.py", "up", "--no-demo", "--port", str(port)],
-            cwd=ROOT, env=inherited | {"PLUMBLINE_DATA": str(data)}, text=True, start_new_session=True,
+            cwd=ROOT, env=inherited | {"PLUMBLINE_DATA": str(data)} | named, text=True, start_new_session=True,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )  # fmt: skip
         threading.Thread(target=self._read, daemon=True).start()
@@ -157,6 +157,21 @@ def test_the_database_that_dies_is_started_again(up: Up) -> None:
     wait(lambda: postgres.server_pid(up.data) not in (None, first))
     wait(lambda: status(port) == 200)
     assert "The database server ended" in up.said
+
+
+def test_a_database_that_cannot_start_is_tried_again_until_it_can(up: Up) -> None:
+    """As where the disk is full: the rest goes on, and it comes back without anybody's help."""
+    port = up.port()
+    control = up.data / "postgres" / "global" / "pg_control"
+    server = postgres.server_pid(up.data)
+    assert server
+    control.rename(control.with_name("aside"))
+    os.kill(server, signal.SIGKILL)
+    wait(lambda: "Trying again" in up.said)
+    assert up.process.poll() is None
+    control.with_name("aside").rename(control)
+    wait(lambda: postgres.server_pid(up.data))
+    wait(lambda: status(port) == 200)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

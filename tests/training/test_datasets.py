@@ -242,3 +242,14 @@ def test_rows_drawn_from_a_file_are_the_same_each_time(lab: Lab) -> None:
 def _no_datasets_left() -> Any:
     yield
     shutil.rmtree(Path(settings.DATA) / "datasets", ignore_errors=True)
+
+
+def test_a_folder_that_a_crash_of_the_database_left_without_a_row_makes_room(lab: Lab) -> None:
+    """A number that was drawn in a transaction that never ended is drawn again after a crash."""
+    first = freeze(lab.project, user=lab.rosa)
+    left = first.folder.with_name(str(first.pk + 1))
+    left.mkdir()
+    (left / "rankings.jsonl").write_text("of nobody\n")
+    second = freeze(lab.project, user=lab.rosa)
+    assert second.folder == left
+    verify(second)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
@@ -17,15 +18,18 @@ import psutil
 import pytest
 from celery import current_app
 from django.conf import settings
+from django.db import DatabaseError, connection
 from django.utils import timezone
 
 from tests.processes import supervisor, trainers, wait_for, worker
 from tests.training.world import Lab, build_lab
 from training import commands, runs
+from training import supervisor as supervisor_of_runs
 from training.datasets import freeze
 from training.hyperparameters import InputError
 from training.models import Policy, RunState, Stage, TrainingRun
 
+HOUR = timedelta(hours=1)
 LONG = {"epochs": 0, "max_steps": 100_000}
 
 
@@ -88,6 +92,49 @@ class TestStates:
         with pytest.raises(InputError, match="learning_rat "):
             make_run(lab, learning_rat=1)
         assert not TrainingRun.objects.exists()
+
+
+class TestDisturbances:
+    def test_a_connection_that_is_cut_as_a_run_ends_fails_no_run(
+        self, transactional_db: None, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The row goes on saying that it runs, and nobody does: the sweep has it done once more, from where it was."""
+        run = make_run(build_lab())
+        run.folder.mkdir(parents=True)
+        (run.folder / "result.json").write_text("{}")
+
+        def cut_off(run: TrainingRun) -> None:
+            with connection.cursor() as cursor:
+                cursor.execute("select pg_terminate_backend(pg_backend_pid())")
+
+        monkeypatch.setattr(runs, "_enter_products", cut_off)
+        with pytest.raises(DatabaseError):
+            runs.execute(run.pk)
+        assert (state(run), run.error) == (RunState.RUNNING, "")
+        TrainingRun.objects.update(heartbeat_at=timezone.now() - HOUR)
+        runs.sweep()
+        assert (state(run), run.attempts) == (RunState.QUEUED, 1)
+
+    def test_a_folder_that_a_dying_trainer_still_holds_is_tried_again_and_not_for_ever(
+        self, lab: Lab, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(supervisor_of_runs, "LOCK_SECONDS", 0.2)
+        run = make_run(lab)
+        run.folder.mkdir(parents=True)
+        with (run.folder / ".lock").open("w") as held:
+            fcntl.flock(held, fcntl.LOCK_EX)
+            for attempts in (1, 2):
+                runs.execute(run.pk)
+                assert (state(run), run.attempts) == (RunState.QUEUED, attempts)
+            runs.execute(run.pk)
+        assert state(run) == RunState.FAILED
+        assert "Another process has been writing" in run.error
+
+    def test_a_run_that_could_not_even_write_why_it_failed_says_so(self, lab: Lab) -> None:
+        run = claim(make_run(lab))
+        runs._conclude(run, supervisor_of_runs.Ending.BY_ITSELF, runs.INPUT_ERROR)
+        assert state(run) == RunState.FAILED
+        assert "the disk is probably full" in run.error
 
 
 class TestSweep:

@@ -10,6 +10,7 @@ import time
 STARTED = time.perf_counter()
 
 import argparse  # noqa: E402 - the clock starts before anything is imported
+import contextlib  # noqa: E402
 import dataclasses  # noqa: E402
 import errno  # noqa: E402
 import importlib  # noqa: E402
@@ -181,7 +182,8 @@ def _perform(stage: str, module: str, run: Run, settings: hp.Computing, given: d
 
 def _report(run: Run, error: Exception) -> int:
     run.fail(error)
-    print(f"{type(error).__name__}: {error}", file=sys.stderr, flush=True)
+    with contextlib.suppress(OSError):  # the log may lie on the disk that is full
+        print(f"{type(error).__name__}: {error}", file=sys.stderr, flush=True)
     return USER_CAN_FIX
 
 

@@ -91,8 +91,17 @@ class Run:
         self.append("metrics.jsonl", line | {name: _number(value) for name, value in metrics.items()})
 
     def append(self, name: str, line: Mapping[str, Any]) -> None:
-        with (self.path / name).open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line, ensure_ascii=False) + "\n")
+        """Add a line, whole or not at all: half a line on a full disk would spoil the one that comes after it."""
+        left = (json.dumps(line, ensure_ascii=False) + "\n").encode()
+        with (self.path / name).open("ab", buffering=0) as file:
+            before = file.tell()
+            try:
+                while left:
+                    left = left[file.write(left) :]
+            except OSError:
+                with contextlib.suppress(OSError):
+                    file.truncate(before)
+                raise
 
     def begin(self, part: str) -> None:
         """Start the clock of one part of the run; what came before the first is start-up."""
@@ -133,7 +142,8 @@ class Run:
             self.path.mkdir(parents=True, exist_ok=True)
             write_json(self.path / "error.json", {"error": type(error).__name__, "message": str(error)})
         except OSError as full:
-            print(f"error.json could not be written: {full}", flush=True)
+            with contextlib.suppress(OSError):
+                print(f"error.json could not be written: {full}", flush=True)
 
 
 class Follower(Run):
@@ -159,8 +169,11 @@ def _number(value: float) -> float | None:
 def write_json(path: Path, values: Any) -> None:
     """Whole or not at all: written beside its place, then renamed."""
     beside = path.with_name(f".{path.name}.{os.getpid()}")
-    beside.write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    beside.replace(path)
+    try:
+        beside.write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
 
 
 def read_json(path: Path) -> dict[str, Any] | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from argparse import ArgumentParser
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from config.embedded import launch, postgres
 from config.embedded.interruption import Interruption
 from config.embedded.stack import Stack, StartRefused, running
 from config.env import env_int
+
+PAUSE = 3
 
 
 class Command(BaseCommand):
@@ -44,8 +47,9 @@ class Command(BaseCommand):
             raise CommandError(str(error)) from error
 
     def say(self, line: str) -> None:
-        self.stdout.write(line)
-        self.stdout.flush()
+        with suppress(OSError):  # what we write to may be full, and what we keep running is worth more than the line
+            self.stdout.write(line)
+            self.stdout.flush()
 
     def _prepare(self, stack: Stack, *, demo: bool) -> None:
         self.say("Preparing the database and the pages")
@@ -68,6 +72,10 @@ class Command(BaseCommand):
     def _watch(self, stack: Stack) -> None:
         for second in range(sys.maxsize):
             time.sleep(1)
-            stack.mend()
-            if second % 60 == 0:
-                stack.processes.rotate_logs()
+            try:
+                stack.mend()
+                if second % 60 == 0:
+                    stack.processes.rotate_logs()
+            except (OSError, postgres.PostgresError) as error:  # a full disk, say, which has room again some day
+                self.say(f"{error}\nTrying again in {PAUSE} s.")
+                time.sleep(PAUSE)
