@@ -19,7 +19,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 from psycopg.errors import DeadlockDetected, UniqueViolation
 
-from annotation import audit, daily_cap, measuring, terms
+from annotation import audit, daily_cap, measuring, prepared
 from annotation import statements as sql
 from annotation.models import Assignment, AssignmentState, ItemKind, Project, SkipReason, User
 
@@ -68,7 +68,14 @@ def take(
     if found is None:
         release_expired()
         found = _lease(sql.TAKE_PATIENTLY, asked)
-    return None if found is None else Assignment.objects.whole().get(pk=found)
+    return None if found is None else _loaded(found, project)
+
+
+def _loaded(pk: int, project: Project) -> Assignment:
+    """Whole; the project is the one that the caller has."""
+    assignment = Assignment.objects.select_related("item__prompt", "guidelines").get(pk=pk)
+    assignment.item.project = project
+    return assignment
 
 
 def _lease(statement: str, asked: dict[str, Any]) -> int | None:
@@ -76,7 +83,7 @@ def _lease(statement: str, asked: dict[str, Any]) -> int | None:
     for attempt in range(1, ATTEMPTS + 1):
         try:
             with transaction.atomic() if connection.in_atomic_block else nullcontext():
-                return _scalar(statement, asked)
+                return next((row[0] for row in prepared.rows(statement, asked)), None)
         except DatabaseError as error:
             if attempt == ATTEMPTS or not isinstance(error.__cause__, (UniqueViolation, DeadlockDetected)):
                 raise
@@ -188,21 +195,19 @@ def finish(
 
     A lease that ran out or was given back counts all the same where its item still has a free slot.
     """
-    own = Assignment.objects.filter(pk=assignment.pk)
     done = {
-        "state": AssignmentState.SUBMITTED, "client_key": client_key, "finished_at": Now(), "draft": {},
-        "terms": terms.agreed(assignment.item.project_id, assignment.annotator_id),
-        "seconds": _counted(assignment, spent), "pasted": pasted,
+        "assignment": assignment.pk, "project": assignment.item.project_id, "annotator": assignment.annotator_id,
+        "client_key": client_key, "seconds": _counted(assignment, spent), "pasted": pasted,
     }  # fmt: skip
-    if own.filter(state=AssignmentState.LEASED).update(**done):
+    if _scalar(sql.FINISH, done | {"slot": None, "regained": False}):
         return Finish.COUNTED
-    current = own.select_for_update(of=("self",)).select_related("item").get()
+    current = Assignment.objects.select_for_update(of=("self",)).select_related("item").get(pk=assignment.pk)
     if current.state == AssignmentState.SUBMITTED:
         return Finish.ALREADY
     regained = _regained(current)
     if regained is None:
         return Finish.TOO_LATE
-    own.update(**regained, skip_reason="", **done)
+    _scalar(sql.FINISH, done | regained | {"regained": True})
     return Finish.COUNTED
 
 

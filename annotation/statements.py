@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from annotation import daily_cap
+from annotation import daily_cap, terms
 
 # Slots of an item whose instruction is rejected stay closed: nobody is asked about it any more.
 IS_WANTED = "not exists (select from annotation_prompt where id = item.prompt_id and review = 'rejected')"
@@ -158,6 +158,14 @@ select piece.id, %(annotator)s, 1, '{}',
     now() + %(lease)s
 from piece returning id
 """
+
+# In the transaction that writes the record. A lease that has ended counts where a slot was regained.
+FINISH = """
+update annotation_assignment set state = 'submitted', slot = coalesce(%(slot)s, slot), client_key = %(client_key)s,
+    finished_at = now(), draft = '{}', skip_reason = '', seconds = %(seconds)s, pasted = %(pasted)s, terms_id = {agreed}
+where id = %(assignment)s and (state = 'leased' or %(regained)s)
+returning id
+""".replace("{agreed}", terms.AGREED)
 
 SKIP = """
 with freed as (

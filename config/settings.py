@@ -128,6 +128,9 @@ DATABASES: dict[str, Any] = {
 }
 DATABASES["default"]["CONN_MAX_AGE"] = 60
 DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
+if env_bool("PREPARED_STATEMENTS", default=True):  # else none is ever (annotation.prepared)
+    planned_once = {"prepare_threshold": 5, "options": "-c plan_cache_mode=force_generic_plan"}
+    DATABASES["default"]["OPTIONS"] = planned_once | DATABASES["default"].get("OPTIONS", {})
 if env_str("CELERY_BROKER_URL").startswith(("redis://", "rediss://")):  # what limits sign-ins, for all servers together
     CACHES: dict[str, Any] = {
         "default": {

@@ -16,7 +16,7 @@ from rest_framework.serializers import Serializer
 from annotation import appeals, blinding, collection, pointing_out, terms, withdrawing
 from annotation import assignment as leases
 from annotation.api import serializers
-from annotation.api.base import Endpoint, checked
+from annotation.api.base import Endpoint, checked, made_once
 from annotation.audiences import Members, OwnAssignment
 from annotation.models import Assignment, AssignmentState, ItemKind, Project, Role, SkipReason, User
 from annotation.refusals import Refused
@@ -247,7 +247,7 @@ def _next(project: Project, user: User, kinds: Sequence[str] | None) -> dict[str
 
 def shown(assignment: Assignment) -> dict[str, Any]:
     assignment.completions = blinding.outputs(assignment) if assignment.shown else []  # type: ignore[attr-defined]
-    content: dict[str, Any] = serializers.AssignmentSerializer(assignment).data
+    content: dict[str, Any] = made_once(serializers.AssignmentSerializer).to_representation(assignment)
     return content
 
 

@@ -1,0 +1,1 @@
+"""How many people can work at once, how long they wait, and whether anything is lost or counted twice."""

@@ -1,0 +1,286 @@
+"""`python -m benchmarks.load --json FILE`: people at work over HTTP, on an installation as `make run` starts it.
+
+A cycle is a ranking taken and submitted: by one request, a submit that brings the next piece (`concurrency`), by two,
+by four with a heartbeat and a draft between them, and by the pages that a browser opens. Database, web server, workers,
+clock and the annotators, who are a process of their own, share this machine's cores. Every check is on: sessions, CSRF,
+the content security policy, limits; the database waits for the disk. `others` is how many cores other programs had.
+
+`--seconds 3 --items 1000 20000` for a quick look; `--soak MINUTES` works on for so long and watches memory and
+connections.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import urllib.request
+from pathlib import Path
+from statistics import quantiles
+from typing import Any
+
+from benchmarks.load import material
+from benchmarks.load.server import (
+    ROOT,
+    Installation,
+    cores,
+    memory_mb,
+    others_share,
+    processor_seconds,
+    running,
+    statements_logged,
+)
+
+Json = dict[str, Any]
+
+CYCLES = ("one_request", "two_requests", "four_requests", "pages")
+AT_ONCE = (1, 16, 200)
+LEASES = 500
+DONE_BEFORE = 20_000
+IN_OTHER_LANGUAGES = 0.95
+COUNTED_CYCLES = 200
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.load", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--json", type=Path, required=True, help="where to write the figures")
+    parser.add_argument("--seconds", type=float, default=20.0, help="of each measurement")
+    parser.add_argument("--items", type=int, nargs="+", default=[1_000, 100_000, 1_000_000])
+    parser.add_argument("--at-once", type=int, nargs="+", default=list(AT_ONCE), help="annotators")
+    parser.add_argument("--only", nargs="+", choices=list(PARTS), default=list(PARTS))
+    parser.add_argument("--soak", type=float, metavar="MINUTES", help="nothing else: work on for so long")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ |= {"PLUMBLINE_DATA": folder, "DJANGO_SETTINGS_MODULE": "config.settings", "LOG_LEVEL": "WARNING"}
+        with running(Path(folder).resolve()) as installation:
+            import django
+
+            django.setup()
+            from django.conf import settings
+
+            settings.LOGGING = {}
+            report: Json = {"cores": cores()} | measured(Bench(installation, arguments))
+    arguments.json.write_text(json.dumps(report, indent=1) + "\n")
+    print(json.dumps(report, indent=1))
+
+
+class Bench:
+    """The installation with its people, and what a measurement needs."""
+
+    def __init__(self, installation: Installation, arguments: argparse.Namespace) -> None:
+        self.installation, self.arguments = installation, arguments
+        self.people = material.make_people(max(arguments.at_once))
+        self.sessions = material.sessions(self.people)
+        self.errors: list[str] = []
+        self.duplicates = self.lost = self.runs = 0
+
+    def project(self, slug: str, items: int, **options: Any) -> material.Project:
+        made = material.make_project(slug, items, **options)
+        material.join(made, self.people, languages=["en"])
+        return made
+
+    def run(
+        self, project: material.Project, cycle: str, at_once: int, *, seconds: float | None = None,
+        most: int = 10**9, warm_up: float = 1.0, start_over: bool = True,
+    ) -> Json:  # fmt: skip
+        """What so many annotators do in the time, and whether all of it is there once."""
+        if start_over:
+            material.start_over(project)
+        self.runs += 1
+        plan = {
+            "port": self.installation.port, "slug": project.slug, "cycle": cycle, "seed": self.runs, "most": most,
+            "sessions": self.sessions[:at_once], "seconds": seconds or self.arguments.seconds, "warm_up": warm_up,
+        }  # fmt: skip
+        web, database = self.installation.web(), self.installation.database()
+        before = processor_seconds(web), processor_seconds(database), others_share([*web, *database])
+        seen = worked(plan)
+        database = [*database, *(new for new in self.installation.database() if new not in database)]
+        after = processor_seconds(web), processor_seconds(database), others_share([*web, *database])
+        self.check(project, seen)
+        all_seconds, all_cycles = seen["seconds"] + warm_up, max(1, len(seen["submitted"]))
+        return seen | {
+            "others": max(0.0, (after[2] - before[2] - seen["processor_seconds"]) / all_seconds),
+            "ms_of_processor_a_cycle": {
+                "web": round(1000 * (after[0] - before[0]) / all_cycles, 1),
+                "database": round(1000 * (after[1] - before[1]) / all_cycles, 1),
+                "client": round(1000 * seen["processor_seconds"] / all_cycles, 1),
+            },
+        }
+
+    def check(self, project: material.Project, seen: Json) -> None:
+        self.errors += seen["errors"]
+        wrong = material.wrong(project, seen["submitted"])
+        self.duplicates += wrong["duplicates"]
+        self.lost += wrong["lost"]
+
+
+def worked(plan: Json) -> Json:
+    client = subprocess.run(
+        [sys.executable, "-m", "benchmarks.load.annotators"],
+        cwd=ROOT, input=json.dumps(plan), capture_output=True, text=True,
+    )  # fmt: skip
+    if client.returncode:
+        sys.exit(f"The annotators stopped: {client.stderr[-2000:]}")
+    seen: Json = json.loads(client.stdout)
+    return seen
+
+
+def measured(bench: Bench) -> Json:
+    if bench.arguments.soak:
+        from benchmarks.load.soak import soak
+
+        return soak(bench, minutes=bench.arguments.soak)
+    warm = bench.project("warm", 500)
+    bench.run(warm, "one_request", min(32, len(bench.people)), seconds=2)
+    report: Json = {}
+    for name in bench.arguments.only:
+        started = time.monotonic()
+        report |= PARTS[name](bench)
+        print(f"{name}: {time.monotonic() - started:.0f} s", file=sys.stderr)
+    return report | {
+        "errors": len(bench.errors),
+        "duplicates": bench.duplicates,
+        "lost": bench.lost,
+        "first_errors": bench.errors[:5],
+    }
+
+
+def concurrency(bench: Bench) -> Json:
+    """Each kind of cycle by 1, 16 and 200, and all sizes by 16 as well."""
+    sizes = {items: bench.project(f"items-{items}", items) for items in sorted(bench.arguments.items)}
+    usual = sizes[sorted(sizes)[len(sizes) // 2]]
+    report: Json = {"items": usual.items}
+    for cycle in CYCLES:
+        runs = {str(number): summary(bench.run(usual, cycle, number)) for number in bench.arguments.at_once}
+        report["concurrency" if cycle == "one_request" else cycle] = runs
+    by_size: dict[str, Json] = {}
+    for items, project in sizes.items():
+        by_size[str(items)] = {
+            str(number): summary(bench.run(project, "one_request", number)) for number in bench.arguments.at_once
+        }
+        by_size[str(items)]["take"] = takes(bench, project)
+    ratio = compared({name: runs["take"] for name, runs in by_size.items()})
+    return report | {"by_items": by_size, "take_by_items_p95_ratio": ratio}
+
+
+def statements(bench: Bench) -> Json:
+    """What the database is asked in a cycle, by its own log."""
+    project = bench.project("statements", 2 * COUNTED_CYCLES)
+    found = {}
+    for cycle in CYCLES:
+        bench.run(project, cycle, 1, most=20)  # a cycle of one request begins by taking, and lines are made anew
+        with statements_logged(bench.installation.folder) as lines:
+            seen = bench.run(project, cycle, 1, most=COUNTED_CYCLES, seconds=120, warm_up=0)
+        found[cycle] = round(len(lines) / len(seen["submitted"]), 2)
+    return {"statements_per_cycle": found["one_request"], "statements": found}
+
+
+def leases(bench: Bench) -> Json:
+    """Taking while others hold the first pieces of the queue."""
+    project = bench.project("leases", 20_000)
+    holders = material.make_people(LEASES, prefix="holder")
+    material.join(project, holders, languages=["en"])
+    found = {"0": takes(bench, project)}
+    material.start_over(project)
+    material.hold(project, holders)
+    found[str(LEASES)] = takes(bench, project, start_over=False)
+    return {"by_leases": found, "take_by_leases_p95_ratio": compared(found)}
+
+
+def history(bench: Bench) -> Json:
+    """Taking by somebody who did the first 20,000 pieces, which wait for others, when few of the rest are theirs."""
+    items = 5 * DONE_BEFORE
+
+    def language(number: int) -> str:
+        own = number < DONE_BEFORE or number % 100 >= 100 * IN_OTHER_LANGUAGES
+        return "en" if own else "zh"
+
+    fresh = bench.project("nothing-done", items, language=language, overlap=2)
+    worn = bench.project("much-done", items, language=language, overlap=2)
+    material.answered(worn, bench.people[0], DONE_BEFORE)
+    found = {"0": takes(bench, fresh), str(DONE_BEFORE): takes(bench, worn, start_over=False)}
+    return {"by_done_before": found, "take_by_done_before_p95_ratio": compared(found)}
+
+
+def takes(bench: Bench, project: material.Project, *, start_over: bool = True) -> Json:
+    seen = bench.run(project, "two_requests", 1, most=project.items // 2, start_over=start_over)
+    return {"takes": len(seen["takes"]), **percentiles(seen["takes"]), "others": round(seen["others"], 2)}
+
+
+def export(bench: Bench) -> Json:
+    """20,000 rankings as one file over HTTP, and what the web server's memory rises to meanwhile."""
+    project = bench.project("ranked", DONE_BEFORE)
+    material.rank_all(project, bench.people)
+    [ada] = material.make_people(1, prefix="researcher")
+    from annotation.models import Membership, Role
+
+    Membership.objects.create(project_id=project.pk, user_id=ada, role=Role.RESEARCHER)
+    [session] = material.sessions([ada])
+    url = f"http://localhost:{bench.installation.port}/api/v1/projects/{project.slug}/export/rankings.jsonl"
+    request = urllib.request.Request(url, headers={"Cookie": f"sessionid={session}"})
+    web = bench.installation.web()
+    idle, most, done = memory_mb(web), [0.0], threading.Event()
+
+    def watch() -> None:
+        while not done.wait(0.05):
+            most[0] = max(most[0], memory_mb(web))
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    started, size, rows = time.monotonic(), 0, 0
+    with urllib.request.urlopen(request, timeout=300) as answer:
+        while chunk := answer.read(2**16):
+            size += len(chunk)
+            rows += chunk.count(b"\n")
+    seconds = time.monotonic() - started
+    done.set()
+    watcher.join()
+    if rows != DONE_BEFORE:
+        bench.errors.append(f"{rows} rankings were exported; expected {DONE_BEFORE}")
+    figures = {
+        "rows": rows, "seconds": round(seconds, 2), "mb_above_idle": round(most[0] - idle, 1),
+        "idle_mb": round(idle, 1), "file_mb": round(size / 1e6, 1),
+    }  # fmt: skip
+    return {"export": figures}
+
+
+PARTS = {
+    "concurrency": concurrency, "statements": statements, "leases": leases, "history": history, "export": export,
+}  # fmt: skip
+
+
+def summary(seen: Json) -> Json:
+    cycles = len(seen["took"])
+    return {
+        "cycles_per_second": round(cycles / seen["seconds"], 1),
+        **percentiles(seen["took"]),
+        "cycles": cycles,
+        "errors": len(seen["errors"]),
+        "ms_of_processor_a_cycle": seen["ms_of_processor_a_cycle"],
+        "others": round(seen["others"], 2),
+    }
+
+
+def percentiles(seconds: list[float]) -> Json:
+    if len(seconds) < 2:
+        return dict.fromkeys(("p50_ms", "p95_ms", "p99_ms"), math.nan)
+    at = quantiles(seconds, n=100, method="inclusive")
+    return {f"p{each}_ms": round(1000 * at[each - 1], 1) for each in (50, 95, 99)}
+
+
+def compared(found: dict[str, Json]) -> float:
+    """The slowest 95th percentile to that of the first."""
+    first, *others = [float(each["p95_ms"]) for each in found.values()]
+    return round(max(others, default=first) / first, 2)
+
+
+if __name__ == "__main__":
+    main()
