@@ -52,7 +52,29 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     return tiny.corpus(tmp_path_factory.mktemp("rows"))
 
 
+Runs = dict[str, dict[str, Any]]
 Stage = Callable[..., int]
+
+
+@pytest.fixture(scope="session")
+def runs(folders: dict[str, Path], files: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Runs:
+    """What one process learns in a few steps, and several together."""
+    judge = tmp_path_factory.mktemp("reward_model")
+    base = folders["llama"]
+    assert start("reward_model", base=base, rankings=files["rankings"], out=judge).wait() == 0
+    return {
+        # The last batch of an epoch of 12 has one row: a share without rows is a share too.
+        "sft": {"base": base, "demonstrations": files["demonstrations"], "held_out": files["held-out"],
+                "pretraining": files["texts"], "set": ["batch_size=11", "epochs=3", "pretraining_share=0"]},
+        "reward_model": {"base": base, "rankings": files["rankings"], "held_out": files["rankings"],
+                         "demonstrations": files["demonstrations"], "set": ["batch_size=5"]},
+        "dpo": {"policy": base, "rankings": files["rankings"], "held_out": files["rankings"],
+                "set": ["batch_size=5", "warmup_steps=0"]},
+        "ppo": {"policy": base, "reward_model": judge / "model", "prompts": files["prompts"],
+                "pretraining": files["texts"],
+                "set": ["batch_size=12", "total_episodes=12", "minibatch_size=4", "num_ppo_epochs=1",
+                        "ptx_batch_size=3"]},
+    }  # fmt: skip
 
 
 @pytest.fixture
@@ -117,14 +139,19 @@ def start(*arguments: Any, before: Callable[[], None] = lambda: None, **options:
     return Forked(flags(*arguments, **options), before=before)
 
 
-def start_two(*arguments: Any, environment: dict[str, str] | None = None, **options: Any) -> list[Forked]:
+def start_two(
+    *arguments: Any,
+    environment: dict[str, str] | None = None,
+    before: Callable[[], None] = lambda: None,
+    **options: Any,
+) -> list[Forked]:
     """Begin a stage in two processes that share it, as a launcher would."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
     meeting = {**(environment or {}), "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
     given = flags(*arguments, **options)
-    return [Forked(given, RANK=str(rank), LOCAL_RANK=str(rank), **meeting) for rank in range(2)]
+    return [Forked(given, before=before, RANK=str(rank), LOCAL_RANK=str(rank), **meeting) for rank in range(2)]
 
 
 def fresh(*arguments: Any, **options: Any) -> subprocess.CompletedProcess[str]:

@@ -13,30 +13,8 @@ from typing import Any
 import pytest
 from safetensors.torch import load_file
 
-from tests.algorithms.conftest import ROOT, flags, lines, start, start_two
+from tests.algorithms.conftest import ROOT, Runs, flags, lines, start, start_two
 from training.algorithms.errors import USER_CAN_FIX
-
-Runs = dict[str, dict[str, Any]]
-
-
-@pytest.fixture(scope="module")
-def runs(folders: dict[str, Path], files: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Runs:
-    judge = tmp_path_factory.mktemp("reward_model")
-    base = folders["llama"]
-    assert start("reward_model", base=base, rankings=files["rankings"], out=judge).wait() == 0
-    return {
-        # The last batch of an epoch of 12 has one row: a share without rows is a share too.
-        "sft": {"base": base, "demonstrations": files["demonstrations"], "held_out": files["held-out"],
-                "pretraining": files["texts"], "set": ["batch_size=11", "epochs=3", "pretraining_share=0"]},
-        "reward_model": {"base": base, "rankings": files["rankings"], "held_out": files["rankings"],
-                         "demonstrations": files["demonstrations"], "set": ["batch_size=5"]},
-        "dpo": {"policy": base, "rankings": files["rankings"], "held_out": files["rankings"],
-                "set": ["batch_size=5", "warmup_steps=0"]},
-        "ppo": {"policy": base, "reward_model": judge / "model", "prompts": files["prompts"],
-                "pretraining": files["texts"],
-                "set": ["batch_size=12", "total_episodes=12", "minibatch_size=4", "num_ppo_epochs=1",
-                        "ptx_batch_size=3"]},
-    }  # fmt: skip
 
 
 def difference(one: Path, other: Path) -> float:
@@ -45,19 +23,25 @@ def difference(one: Path, other: Path) -> float:
     return max(float((first[name] - second[name]).abs().max()) for name in first)
 
 
-@pytest.mark.parametrize(("stage", "lora"), [("sft", 0), ("reward_model", 0), ("ppo", 0), ("dpo", 0), ("ppo", 4)])
-def test_two_processes_learn_what_one_does(stage: str, lora: int, runs: Runs, tmp_path: Path) -> None:
-    alone, shared = tmp_path / "alone", tmp_path / "shared"
-    options = runs[stage] | {"set": [*runs[stage]["set"], f"lora_rank={lora}"]}
-    one, two = start(stage, **options, out=alone), start_two(stage, **options, out=shared)
-    assert [each.wait() for each in (one, *two)] == [0, 0, 0]
+def check_same(alone: Path, shared: Path) -> None:
+    """The two runs ended with the same weights and files, and logged the same on their way."""
     assert difference(alone, shared) < 1e-5
     for mine, theirs in zip(lines(alone / "metrics.jsonl"), lines(shared / "metrics.jsonl"), strict=True):
         timed = {"seconds", "tokens_per_second"}
         assert {name: theirs[name] for name in mine.keys() - timed} == pytest.approx(
             {name: mine[name] for name in mine.keys() - timed}, abs=2e-5
         )
-    assert {path.name for path in shared.iterdir()} == {path.name for path in alone.iterdir()}
+    for folder in (".", "model"):
+        assert {path.name for path in (shared / folder).iterdir()} == {path.name for path in (alone / folder).iterdir()}
+
+
+@pytest.mark.parametrize(("stage", "lora"), [("sft", 0), ("reward_model", 0), ("ppo", 0), ("dpo", 0), ("ppo", 4)])
+def test_two_processes_learn_what_one_does(stage: str, lora: int, runs: Runs, tmp_path: Path) -> None:
+    alone, shared = tmp_path / "alone", tmp_path / "shared"
+    options = runs[stage] | {"set": [*runs[stage]["set"], f"lora_rank={lora}"]}
+    one, two = start(stage, **options, out=alone), start_two(stage, **options, out=shared)
+    assert [each.wait() for each in (one, *two)] == [0, 0, 0]
+    check_same(alone, shared)
 
 
 def test_accelerate_starts_two(runs: Runs, tmp_path: Path) -> None:
@@ -68,21 +52,30 @@ def test_accelerate_starts_two(runs: Runs, tmp_path: Path) -> None:
         cwd=ROOT, env=os.environ | {"OMP_NUM_THREADS": "1"}, check=True, timeout=240,
     )  # fmt: skip
     assert start("sft", **runs["sft"], out=tmp_path / "alone").wait() == 0
-    assert difference(tmp_path / "alone", tmp_path / "shared") < 1e-5
+    check_same(tmp_path / "alone", tmp_path / "shared")
+
+
+def longer(stage: str, runs: Runs) -> dict[str, Any]:
+    more = {"sft": ["epochs=12", "dropout=0.1"], "ppo": ["total_episodes=60"], "dpo": ["epochs=4"]}[stage]
+    return runs[stage] | {"set": [*runs[stage]["set"], *more]}
+
+
+def kill_two(stage: str, options: dict[str, Any], *, out: Path, environment: dict[str, str] | None = None) -> None:
+    """Begin a run in two processes, and kill both once there is a checkpoint."""
+    broken = start_two(stage, **options, out=out, environment=environment)
+    while not len(list(out.glob("checkpoints/step-*"))) or not (out / "metrics.jsonl").exists():
+        time.sleep(0.01)
+    for each in broken:
+        each.send(signal.SIGKILL)
+    assert [each.wait() for each in broken] == [-signal.SIGKILL] * 2
 
 
 @pytest.mark.parametrize("stage", ["sft", "ppo"])
 def test_two_processes_that_are_killed_go_on_together(stage: str, runs: Runs, tmp_path: Path) -> None:
     whole, cut = tmp_path / "whole", tmp_path / "cut"
-    longer = {"sft": ["epochs=12", "dropout=0.1"], "ppo": ["total_episodes=60"]}[stage]
-    options = runs[stage] | {"set": [*runs[stage]["set"], *longer]}
+    options = longer(stage, runs)
     assert [each.wait() for each in start_two(stage, **options, out=whole)] == [0, 0]
-    broken = start_two(stage, **options, out=cut)
-    while not len(list(cut.glob("checkpoints/step-*"))) or not (cut / "metrics.jsonl").exists():
-        time.sleep(0.01)
-    for each in broken:
-        each.send(signal.SIGKILL)
-    assert [each.wait() for each in broken] == [-signal.SIGKILL] * 2
+    kill_two(stage, options, out=cut)
     assert [each.wait() for each in start_two(stage, **options, out=cut)] == [0, 0]
     assert difference(whole, cut) == 0
 
@@ -103,7 +96,7 @@ def test_what_one_process_refuses_is_written_down(runs: Runs, tmp_path: Path) ->
     assert "diverged" in (tmp_path / "error.json").read_text()
 
 
-def test_a_configuration_for_models_in_pieces_is_refused(runs: Runs, tmp_path: Path) -> None:
-    asked = {"ACCELERATE_USE_FSDP": "true"}
+def test_deepspeed_is_refused(runs: Runs, tmp_path: Path) -> None:
+    asked = {"ACCELERATE_USE_DEEPSPEED": "true"}
     assert [each.wait() for each in start_two("sft", **runs["sft"], out=tmp_path, environment=asked)] == [2, 2]
-    assert "Choose distributed_type MULTI_GPU" in (tmp_path / "error.json").read_text()
+    assert "Choose distributed_type FSDP" in (tmp_path / "error.json").read_text()

@@ -103,6 +103,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     run = kind(Path(out), asked=supervision.should_stop, processes=processes, started=STARTED)
     try:
         if processes > 1:
+            importlib.import_module("training.algorithms.sharding").check()
             importlib.import_module("training.algorithms.distributed").join()
         settings = presets.resolve(stage, preset=arguments["preset"], values=_values(arguments))
         run.open(

@@ -17,7 +17,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from training.algorithms import adapters
+from training.algorithms import adapters, sharding
 
 KEPT = 2
 SPARE = 16 * 2**20  # left free for metrics and error.json
@@ -60,28 +60,37 @@ class State:
         with torch.no_grad():
             for name, module in self.modules.items():
                 for key, tensor in _weights(module).items():
-                    tensor.copy_(packed[f"module/{name}/{key}"])
+                    tensor.copy_(sharding.piece_of(packed[f"module/{name}/{key}"], like=tensor))
         for name, optimizer in self.optimizers.items():
             parameters = _parameters(optimizer)
             prefix = f"optimizer/{name}/"
             for full, value in packed.items():
                 if full.startswith(prefix):
                     i, key = full.removeprefix(prefix).split("/")
-                    # Adam counts its steps on the CPU, whatever holds the weights.
-                    device = "cpu" if key == "step" else parameters[int(i)].device
-                    optimizer.state[parameters[int(i)]][key] = value.to(device)
+                    parameter = parameters[int(i)]
+                    of_weights = value.shape == parameter.shape
+                    optimizer.state[parameter][key] = (
+                        sharding.piece_of(value, like=parameter) if of_weights else value.to(parameter.device)
+                    )
         self.tensors = {
             name.removeprefix("tensor/"): tensor for name, tensor in packed.items() if name.startswith("tensor/")
         }
 
 
-def write(folder: Path, state: State) -> Path:
+def write(folder: Path, state: State, *, here: bool = True) -> None:
     """Save the state as `folder`/step-N and keep the last two.
 
-    Raises OSError (ENOSPC), before anything is written, where the disk has no room for it.
+    here: whether this process does; where models are in pieces all have to call, and the others give theirs. Raises
+    OSError (ENOSPC), before anything is written, where the disk has no room for it.
     """
+    packed = {}
+    for name, tensor in state.pack().items():
+        gathered = sharding.gathered(tensor.detach())
+        if here:
+            packed[name] = gathered.cpu().contiguous()
+    if not here:
+        return
     folder.mkdir(parents=True, exist_ok=True)
-    packed = {name: tensor.detach().cpu().contiguous() for name, tensor in state.pack().items()}
     _check_room(folder, needed=_size(packed.values()), what="A checkpoint takes")
     final = folder / f"step-{state.step:09d}"
     beside = folder / f".{final.name}.{os.getpid()}"
@@ -100,7 +109,6 @@ def write(folder: Path, state: State) -> Path:
         shutil.rmtree(beside, ignore_errors=True)
     for old in _found(folder)[:-KEPT]:
         shutil.rmtree(old)
-    return final
 
 
 def foresee(folder: Path, state: State) -> None:

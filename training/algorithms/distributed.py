@@ -22,14 +22,13 @@ T = TypeVar("T")
 def join() -> None:
     """Meet the others that the launcher started: over NCCL where there are GPUs, one each, else over gloo.
 
-    Raises InputError where accelerate's configuration asks for models in pieces: it would seem to be so, and not be.
+    Raises InputError where accelerate's configuration asks for DeepSpeed: it would seem to be so, and not be.
     """
-    for kind in ("FSDP", "DEEPSPEED"):
-        if os.environ.get(f"ACCELERATE_USE_{kind}", "").lower() == "true":
-            raise InputError(
-                f"accelerate's configuration asks for {kind}, and each process holds whole models here. Choose "
-                "distributed_type MULTI_GPU; for less memory set lora_rank and gradient_checkpointing."
-            )
+    if os.environ.get("ACCELERATE_USE_DEEPSPEED", "").lower() == "true":
+        raise InputError(
+            "accelerate's configuration asks for DeepSpeed, which is not supported. Choose distributed_type FSDP for "
+            "models in pieces, or MULTI_GPU for whole ones."
+        )
     if torch.cuda.is_available():
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
     dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
@@ -60,6 +59,15 @@ def total(tensor: Tensor) -> Tensor:
 def totals(*values: float) -> list[float]:
     """Each number added up over the processes."""
     return total(torch.tensor(values, dtype=torch.float64, device=_place())).tolist() if count() > 1 else list(values)
+
+
+def most(number: int) -> int:
+    """The largest number of any process."""
+    if count() == 1:
+        return number
+    found = torch.tensor(number, device=_place())
+    dist.all_reduce(found, dist.ReduceOp.MAX)
+    return int(found)
 
 
 def anyone(is_so: bool) -> bool:  # noqa: FBT001

@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from training.algorithms import adapters, data, distributed, losses, model_card
+from training.algorithms import adapters, data, distributed, losses, model_card, sharding
 from training.algorithms.checkpoints import State
 from training.algorithms.hyperparameters import DPO
 from training.algorithms.loop import train
@@ -46,11 +46,13 @@ def logprobs_of(policy: Policy, rankings: Sequence[Ranking]) -> list[Tensor]:
 @torch.no_grad()
 def reference_of(policy: Policy, rankings: Sequence[Ranking], *, settings: DPO) -> list[Tensor]:
     """log π_ref of each ranking's completions, (K,) each, in the rankings' order."""
+    was_training = policy.training
     policy.eval()
     found: dict[int, Tensor] = {}
     for part in parts(rankings, token_budget=settings.token_budget):
         with arithmetic(settings.precision):
             found |= zip(part, logprobs_of(policy, [rankings[i] for i in part]), strict=True)
+    policy.train(was_training)
     return [found[i] for i in range(len(rankings))]
 
 
@@ -81,7 +83,7 @@ def learn(policy: Policy, rankings: Sequence[Ranking], reference: Sequence[Tenso
     """
     totals = dict.fromkeys(("loss", "rewards/chosen", "rewards/rejected", "right", "pairs"), 0.0)
     mine, known = distributed.share(rankings), distributed.share(reference)
-    for part in parts(mine, token_budget=settings.token_budget):
+    for part in sharding.in_step(parts(mine, token_budget=settings.token_budget), idle=policy.idle):
         each, sums = losses_of(policy, [mine[i] for i in part], [known[i] for i in part], settings=settings)
         if torch.is_grad_enabled():
             (each.sum() / len(rankings)).backward()
@@ -102,6 +104,10 @@ def fit(
     held_out: Sequence[Ranking] = (),
 ) -> Metrics:
     """Train the policy on the rankings; the last metrics. The reference may be the policy as it begins."""
+    if reference is not policy:
+        sharding.shard(reference.freeze())
+    policy.ready(settings)
+    sharding.shard(policy)
     known = reference_of(reference, rankings, settings=settings)
     known_held_out = reference_of(reference, held_out, settings=settings)
     order = data.Order(
@@ -111,7 +117,6 @@ def fit(
         group=settings.group_by_length,
     )
     total_steps = order.total_steps(epochs=settings.epochs, max_steps=settings.max_steps)
-    policy.ready(settings)
     optimiser = Optimiser(policy, settings, peak=settings.learning_rate, total_steps=total_steps)
     torch.manual_seed(settings.seed)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from training.algorithms import data, distributed, packing
+from training.algorithms import data, distributed, packing, sharding
 from training.algorithms.checkpoints import State
 from training.algorithms.data import Batch, Row
 from training.algorithms.hyperparameters import Computing, LanguageModelling
@@ -30,7 +30,8 @@ def backward(
     show in it.
     """
     losses, count = list[Tensor](), sum(len(row.completion) for row in rows)
-    for batch in _batches(policy, distributed.share(rows), settings=settings, packed=packed):
+    batches = _batches(policy, distributed.share(rows), settings=settings, packed=packed)
+    for batch in sharding.in_step(batches, idle=policy.idle):
         with arithmetic(settings.precision):
             loss = -token_logprobs(policy.logits(batch), batch.targets).sum() / count
         (weight * loss).backward()
@@ -45,7 +46,7 @@ def _batches(policy: Policy, rows: Sequence[Row], *, settings: Computing, packed
         return
     bins = packing.bins(rows, size=settings.max_length)
     for part in data.parts(bins, token_budget=settings.token_budget):
-        yield packing.collate([bins[i] for i in part], pad=policy.pad, device=policy.model.device)
+        yield packing.collate([bins[i] for i in part], pad=policy.pad, device=policy.device)
 
 
 @torch.no_grad()
@@ -55,7 +56,7 @@ def mean_loss(policy: Policy, rows: Sequence[Row], *, settings: Computing) -> fl
     policy.eval()
     total, count = 0.0, sum(len(row.completion) for row in rows)
     rows = distributed.share(rows)
-    for part in data.parts(rows, token_budget=settings.token_budget):
+    for part in sharding.in_step(data.parts(rows, token_budget=settings.token_budget), idle=policy.idle):
         batch = policy.collate([rows[i] for i in part])
         with arithmetic(settings.precision):
             total -= float(token_logprobs(policy.logits(batch), batch.targets).sum())
@@ -89,6 +90,7 @@ def fit(
     extras = data.Order([row.length for row in mixed_in], batch_size=max(extra, 1), seed=settings.seed, group=False)
     total_steps = order.total_steps(epochs=settings.epochs, max_steps=settings.max_steps)
     policy.ready(settings)
+    sharding.shard(policy)
     optimiser = Optimiser(policy, settings, peak=settings.learning_rate, total_steps=total_steps)
     torch.manual_seed(settings.seed)
 

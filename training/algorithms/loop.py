@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable
 
-from training.algorithms import checkpoints, distributed
+from training.algorithms import checkpoints, distributed, sharding
 from training.algorithms.errors import InputError, Stopped
 from training.algorithms.hyperparameters import Optimisation
 from training.algorithms.run_folder import Metrics, Run
@@ -101,8 +101,8 @@ def _check(metrics: Metrics, *, step: int) -> None:
 
 def _save(run: Run, state: checkpoints.State, *, seconds: float) -> None:
     state.values["seconds"] = seconds
-    if run.writes:
-        checkpoints.write(run.checkpoints, state)
+    if run.writes or sharding.is_on():
+        checkpoints.write(run.checkpoints, state, here=run.writes)
 
 
 def _due(count: int, every: int) -> bool:

@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Mapping
 from typing import Any
 
-from training.algorithms import adapters
+from training.algorithms import adapters, sharding
 from training.algorithms.checkpoints import plain_disk_errors
 from training.algorithms.hyperparameters import Computing
 from training.algorithms.networks import Policy, Scorer
@@ -37,14 +37,15 @@ def save(
     parents: Mapping[str, str | None],
     notes: str = "",
 ) -> None:
-    """Write run.model anew, whole or not at all."""
-    if not run.writes:
-        return
+    """Write run.model anew, whole or not at all. The first process does; all have to call."""
     run.begin("saving")
     beside = run.model.with_name(".model")
-    shutil.rmtree(beside, ignore_errors=True)
-    with plain_disk_errors(beside):
-        model.save(beside)
+    with sharding.whole(model) as gathered:
+        if not run.writes:
+            return
+        shutil.rmtree(beside, ignore_errors=True)
+        with plain_disk_errors(beside):
+            gathered.save(beside)
     if adapters.is_on(model):
         notes = f"{notes} {ADAPTED}".strip()
     (beside / "README.md").write_text(_card(stage, settings, figures, parents, notes), encoding="utf-8")

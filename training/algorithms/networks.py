@@ -8,14 +8,14 @@ from __future__ import annotations
 import copy
 import dataclasses
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import torch
 import transformers
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from training.algorithms import adapters, attention, shared_prompts
+from training.algorithms import adapters, attention, sharding, shared_prompts
 from training.algorithms.data import Batch, Encoder, Row, Tokenizer, collate
 from training.algorithms.errors import InputError
 from training.algorithms.hyperparameters import Computing, Optimisation
@@ -35,6 +35,9 @@ transformers.logging.disable_progress_bar()
 class Network(nn.Module):
     """A transformers model with its tokenizer, and how rows become its inputs."""
 
+    passes: ClassVar[tuple[str, ...]] = ()  # the methods that may be called where the network is in pieces
+    assembled: tuple[Network, ...] = ()  # where it is: what `sharding.whole` fills
+
     def __init__(self, model: Any, tokenizer: Tokenizer, *, bare: bool = False) -> None:
         """bare: the model is a backbone, without a head of its own."""
         super().__init__()
@@ -51,16 +54,30 @@ class Network(nn.Module):
     def config(self) -> Any:
         return self.model.config
 
+    @property
+    def device(self) -> torch.device:
+        place: torch.device = self.model.device
+        return place
+
+    @property
+    def spare(self) -> list[Row]:
+        """A row for a pass that counts for nothing."""
+        return [Row([self.encoder.eos], [self.encoder.eos])]
+
+    def idle(self) -> Tensor:
+        """The sum of what one of the `passes` gives for the spare row, ()."""
+        raise NotImplementedError
+
     def collate(self, rows: list[Row]) -> Batch:
-        return collate(rows, seq2seq=self.seq2seq, pad=self.pad, start=self.start, device=self.model.device)
+        return collate(rows, seq2seq=self.seq2seq, pad=self.pad, start=self.start, device=self.device)
 
     def lined_up(self, rows: list[Row]) -> Packed:
         """The rows one after another in one line, nothing padded: for models that `can_pack` them."""
-        packed = shared_prompts.pack([[row] for row in rows], device=self.model.device)
+        packed = shared_prompts.pack([[row] for row in rows], device=self.device)
         predicts = torch.zeros_like(packed.inputs["input_ids"], dtype=torch.bool)
         for row, end in zip(rows, packed.ends.tolist(), strict=True):
             predicts[0, end - len(row.completion) : end] = True
-        targets = torch.tensor([token for row in rows for token in row.completion], device=self.model.device)
+        targets = torch.tensor([token for row in rows for token in row.completion], device=self.device)
         return Packed(packed.inputs, predicts, targets)
 
     def states(self, batch: Batch | Packed) -> Tensor:
@@ -86,7 +103,7 @@ class Network(nn.Module):
         batch = self.collate([row for group in groups for row in group])
         wanted = _at(self.states(batch), batch.ends)
         try:
-            found = shared_prompts.ends(self._backbone, groups, device=self.model.device)
+            found = shared_prompts.ends(self._backbone, groups, device=self.device)
         except (RuntimeError, TypeError, ValueError):
             return False  # the model takes no position ids, or no mask of four dimensions
         return bool(torch.allclose(found, wanted, atol=1e-4 * float(wanted.abs().max())))
@@ -128,6 +145,8 @@ class Network(nn.Module):
 class Policy(Network):
     """A language model that answers prompts."""
 
+    passes = ("logits",)
+
     def __init__(self, model: Any, tokenizer: Tokenizer) -> None:
         super().__init__(model, tokenizer)
         self._plain_head = not self.seq2seq and self._head_is_plain()
@@ -140,6 +159,9 @@ class Policy(Network):
             return logits
         full: Tensor = self.model(**batch.inputs, use_cache=False).logits
         return full[batch.predicts]
+
+    def idle(self) -> Tensor:
+        return self.logits(self.collate(self.spare)).sum()
 
     @torch.no_grad()
     def _head_is_plain(self) -> bool:
@@ -160,6 +182,8 @@ class Scorer(Network):
     sequence-to-sequence ones), a bare model and a linear head in a file of its own.
     """
 
+    passes = ("rewards_by_prompt", "values")
+
     def __init__(self, model: Any, tokenizer: Tokenizer, *, head: nn.Linear | None = None) -> None:
         super().__init__(model, tokenizer, bare=head is not None)
         self.head = head
@@ -177,9 +201,12 @@ class Scorer(Network):
     def rewards_by_prompt(self, groups: Groups) -> Tensor:
         """(R,): the reward of every row, group by group. The rows of a group have one prompt, which is run once."""
         if self.can_pack(groups):
-            return self._read(shared_prompts.ends(self._backbone, groups, device=self.model.device))
+            return self._read(shared_prompts.ends(self._backbone, groups, device=self.device))
         batch = self.collate([row for group in groups for row in group])
         return self._read(_at(self._decoded(batch, groups), batch.ends)) if self.seq2seq else self.rewards(batch)
+
+    def idle(self) -> Tensor:
+        return self.rewards_by_prompt([self.spare]).sum()
 
     def places(self, groups: Groups) -> int:
         """Tokens, padding included, that `rewards_by_prompt` runs: what a budget of tokens is spent on."""
@@ -202,8 +229,8 @@ class Scorer(Network):
 
     def _decoded(self, batch: Batch, groups: Groups) -> Tensor:
         """(R, T, width): what the decoder makes of the batch's rows, the encoder having read each prompt once."""
-        sizes = torch.tensor([len(group) for group in groups], device=self.model.device)
-        owners = torch.arange(len(groups), device=self.model.device).repeat_interleave(sizes)
+        sizes = torch.tensor([len(group) for group in groups], device=self.device)
+        owners = torch.arange(len(groups), device=self.device).repeat_interleave(sizes)
         first = sizes.cumsum(0) - sizes
         inputs = dict(batch.inputs)
         ids, mask = inputs.pop("input_ids"), inputs["attention_mask"]
@@ -236,7 +263,7 @@ def load_policy(name: str, *, lora: Optimisation | None = None) -> Policy:
         raise InputError(
             f"{name} does not say what its decoder starts with. Set decoder_start_token_id in its config.json."
         )
-    return Policy(model.to(device()), tokenizer_of(name, model))
+    return Policy(model.to(_first_place()), tokenizer_of(name, model))
 
 
 def load_reward_model(name: str, *, lora: Optimisation | None = None) -> Scorer:
@@ -248,7 +275,7 @@ def load_reward_model(name: str, *, lora: Optimisation | None = None) -> Scorer:
         model = open_weights(AutoModel, name, config, lora)
         head = nn.Linear(width_of(config), 1, bias=False)
         head.load_state_dict(load_file(Path(name) / HEAD))
-        return Scorer(model.to(device()), tokenizer_of(name, model), head=head.to(device()))
+        return Scorer(model.to(_first_place()), tokenizer_of(name, model), head=head.to(_first_place()))
     if (
         not any(each.endswith("ForSequenceClassification") for each in config.architectures or ())
         or config.num_labels != 1
@@ -258,7 +285,7 @@ def load_reward_model(name: str, *, lora: Optimisation | None = None) -> Scorer:
             "Give a reward model: the model folder of a reward_model run, or a sequence classifier of one label."
         )
     model = open_weights(AutoModelForSequenceClassification, name, config, lora)
-    return Scorer(model.to(device()), tokenizer_of(name, model))
+    return Scorer(model.to(_first_place()), tokenizer_of(name, model))
 
 
 def new_reward_model(name: str, *, seed: int, lora: Optimisation | None = None) -> Scorer:
@@ -279,10 +306,10 @@ def new_reward_model(name: str, *, seed: int, lora: Optimisation | None = None) 
     head = None
     if model is None:
         model = open_weights(AutoModel, name, config, lora)
-        head = nn.Linear(width, 1, bias=False).to(device())
+        head = nn.Linear(width, 1, bias=False).to(_first_place())
     tokenizer = tokenizer_of(name, model)
     pad_apart(model, tokenizer)
-    scorer = Scorer(model.to(device()), tokenizer, head=head)
+    scorer = Scorer(model.to(_first_place()), tokenizer, head=head)
     with torch.no_grad():
         scorer.score.weight.copy_(weights)
     return scorer
@@ -320,6 +347,11 @@ def within_positions(settings: Settings, network: Network) -> Settings:
     if problems := lowered.problems():
         raise InputError(" ".join(problems))
     return lowered
+
+
+def _first_place() -> torch.device:
+    """Where a model is opened: one that will be in pieces may be too large for the device as a whole."""
+    return torch.device("cpu") if sharding.is_on() else device()
 
 
 def _at(states: Tensor, ends: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from transformers.modeling_layers import GradientCheckpointingLayer
 
-from training.algorithms import distributed
+from training.algorithms import distributed, sharding
 from training.algorithms.errors import InputError
 from training.algorithms.hyperparameters import Optimisation
 
@@ -98,7 +98,8 @@ class Optimiser:
 
     def update(self, step: int) -> dict[str, float]:
         """Apply all processes' gathered gradients and clear them; says the rate and the norm before clipping."""
-        distributed.sum_gradients(self.parameters)
+        if not sharding.is_on():  # pieces are added up as they are made
+            distributed.sum_gradients(self.parameters)
         rate = learning_rate(step, peak=self.peak, total_steps=self.total_steps, settings=self.settings)
         for group in self.adam.param_groups:
             group["lr"] = rate
@@ -106,7 +107,7 @@ class Optimiser:
         norm = torch.nn.utils.clip_grad_norm_(self.parameters, bound)
         self.adam.step()
         self.adam.zero_grad(set_to_none=True)
-        return {"lr": rate, "grad_norm": float(norm)}
+        return {"lr": rate, "grad_norm": float(sharding.gathered(norm))}
 
 
 def _groups(parameters: Iterable[nn.Parameter], *, weight_decay: float) -> list[dict[str, object]]:

@@ -23,6 +23,7 @@ from training.algorithms import (
     model_card,
     over_optimisation,
     sampling,
+    sharding,
 )
 from training.algorithms.checkpoints import State
 from training.algorithms.data import Row
@@ -68,6 +69,9 @@ class Trainer:
         for module in (self.policy, self.value):
             module.ready(settings)
         self.average = policy.twin().freeze() if settings.ema_decay else None
+        for network in (self.policy, self.value, self.reference, self.reward_model, self.judge, self.average):
+            if network:
+                sharding.shard(network)
         self.minibatches = settings.batch_size // settings.minibatch_size
         self.updates = self.minibatches * settings.num_ppo_epochs  # an iteration
         self.total_steps = settings.total_episodes // settings.batch_size * self.updates
@@ -120,17 +124,18 @@ class Trainer:
         first = iteration * self.settings.batch_size
         numbers = range(first, first + self.settings.batch_size)
         prompts = [self.prompts[self.order.batch(n)[0]] for n in numbers]
-        sampled = sampling.sample(
-            self.policy,
-            distributed.share(prompts),
-            seeds=[[sampling.seed_for(self.settings.seed, "episode", n)] for n in distributed.share(numbers)],
-            settings=sampling.Settings(
-                max_new_tokens=self.settings.response_length,
-                temperature=self.settings.temperature,
-                precision=self.settings.precision,
-            ),
-            should_stop=run.should_stop,
-        )
+        with sharding.whole(self.policy) as policy:
+            sampled = sampling.sample(
+                policy,
+                distributed.share(prompts),
+                seeds=[[sampling.seed_for(self.settings.seed, "episode", n)] for n in distributed.share(numbers)],
+                settings=sampling.Settings(
+                    max_new_tokens=self.settings.response_length,
+                    temperature=self.settings.temperature,
+                    precision=self.settings.precision,
+                ),
+                should_stop=run.should_stop,
+            )
         completions = distributed.gather([each[0].tokens for each in sampled], items=len(prompts))
         rows = [Row(prompt, completion) for prompt, completion in zip(prompts, completions, strict=True)]
         ended = [completion[-1] == self.policy.encoder.eos for completion in completions]
@@ -148,14 +153,16 @@ class Trainer:
         logprobs, ref_logprobs, values = (torch.zeros(mask.shape, device=mask.device) for _ in range(3))
         entropy = torch.zeros((), device=mask.device)
         mine = distributed.share(range(len(rows)))
-        for shared in data.parts(distributed.share(rows), token_budget=self.settings.token_budget):
+        parts = data.parts(distributed.share(rows), token_budget=self.settings.token_budget)
+        networks = (self.policy, self.value, self.reference)
+        for shared in sharding.in_step(parts, idle=lambda: torch.stack([each.idle() for each in networks]).sum()):
             run.stop_if_asked()
             part = [mine[i] for i in shared]
             batch = self._batch([rows[i] for i in part])
             with arithmetic(self.settings.precision):
                 new, undecided = losses.logprobs_and_entropy(self._tempered(self.policy, batch), batch.targets)
-                ref = losses.token_logprobs(self._tempered(self.reference, batch), batch.targets)
                 value = self.value.values(batch)
+                ref = losses.token_logprobs(self._tempered(self.reference, batch), batch.targets)
             entropy += undecided.sum()
             at = places(rows, part)
             for whole, flat in ((logprobs, new), (ref_logprobs, ref), (values, value)):
@@ -210,7 +217,8 @@ class Trainer:
         chosen = list(distributed.share(chosen))
         rows = [episodes.rows[i] for i in chosen]
         sums = dict.fromkeys(("policy/loss", "value/loss", "policy/clipfrac", "policy/approx_kl"), 0.0)
-        for part in data.parts(rows, token_budget=self.settings.token_budget):
+        parts = data.parts(rows, token_budget=self.settings.token_budget)
+        for part in sharding.in_step(parts, idle=lambda: self.policy.idle() + self.value.idle()):
             batch = self._batch([rows[i] for i in part])
             at = places(episodes.rows, [chosen[i] for i in part])
             old, old_values, advantages, returns = (
@@ -349,7 +357,8 @@ def ppo(
             max_length=settings.max_length,
             max_new_tokens=settings.response_length,
         )
-        measured = compare(result, anchor, looked_at, reward_model=scorer, settings=drawn, run=run)
+        with sharding.whole(result) as speaker:
+            measured = compare(speaker, anchor, looked_at, reward_model=scorer, settings=drawn, run=run)
         figures |= {f"held_out/{name}": value for name, value in measured.items()}
     parents = {"policy": policy, "reward model": reward_model, "reference": reference or policy, "judge": judge}
     notes = trainer.alarm

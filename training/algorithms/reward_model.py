@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from training.algorithms import data, distributed, model_card
+from training.algorithms import data, distributed, model_card, sharding
 from training.algorithms.checkpoints import State
 from training.algorithms.data import Encoder, Row
 from training.algorithms.errors import InputError
@@ -69,7 +69,8 @@ def scored(
 ) -> Iterator[tuple[list[Ranking], list[Tensor]]]:
     """Parts of the rankings, and the rewards of each one's completions, (K,): all run once, and so is the prompt."""
     groups = [ranking.rows for ranking in rankings]
-    for numbers in together(model, groups, token_budget=settings.token_budget):
+    parts = together(model, groups, token_budget=settings.token_budget)
+    for numbers in sharding.in_step(parts, idle=model.idle):
         with arithmetic(settings.precision):
             rewards = model.rewards_by_prompt([groups[i] for i in numbers])
         yield [rankings[i] for i in numbers], list(rewards.split([len(groups[i]) for i in numbers]))
@@ -134,7 +135,8 @@ def rewards_of(model: Scorer, rows: Sequence[Row], *, settings: Computing) -> li
     model.eval()
     groups = _neighbours(model, rows, token_budget=settings.token_budget)
     rewards = [0.0] * len(rows)
-    for part in together(model, [[rows[i] for i in group] for group in groups], token_budget=settings.token_budget):
+    parts = together(model, [[rows[i] for i in group] for group in groups], token_budget=settings.token_budget)
+    for part in sharding.in_step(parts, idle=model.idle):
         numbers = [groups[g] for g in part]
         with arithmetic(settings.precision):
             found = model.rewards_by_prompt([[rows[i] for i in group] for group in numbers])
@@ -208,6 +210,7 @@ def fit(
     )
     total_steps = order.total_steps(epochs=settings.epochs, max_steps=settings.max_steps)
     model.ready(settings)
+    sharding.shard(model)
     optimiser = Optimiser(model, settings, peak=settings.learning_rate, total_steps=total_steps)
     torch.manual_seed(settings.seed)
 
