@@ -67,10 +67,14 @@ class Served:
             command, cwd=ROOT, env=os.environ | {"OMP_NUM_THREADS": "1"}, stderr=subprocess.PIPE, text=True
         )
 
+    def said(self) -> str:
+        assert self.process.stderr is not None
+        return self.process.stderr.read()
+
     def wait_until_it_answers(self) -> Served:
         deadline = time.monotonic() + 240
         while not self.path.exists():
-            assert self.process.poll() is None, self.process.communicate()[1]
+            assert self.process.poll() is None, self.said()
             assert time.monotonic() < deadline
             time.sleep(0.05)
         return self
@@ -90,7 +94,9 @@ def serve(tmp_path: Path) -> Iterator[Serve]:
     yield begin
     for served in started:
         served.process.kill()
-        served.process.communicate()
+        served.process.wait()
+        assert served.process.stderr is not None
+        served.process.stderr.close()
 
 
 def test_an_answer_comes_in_pieces_that_are_the_whole_text(serve: Serve, models: dict[str, Path]) -> None:
@@ -225,4 +231,4 @@ def test_it_ends_when_its_supervisor_is_killed(serve: Serve, models: dict[str, P
 def test_what_is_no_policy_is_told_with_an_exit_code(serve: Serve, models: dict[str, Path]) -> None:
     served = serve("--policy", str(models["judge"]))
     assert served.process.wait(240) == 2
-    assert "Give a model that writes text" in served.process.communicate()[1]
+    assert "Give a model that writes text" in served.said()

@@ -130,13 +130,15 @@ class Server(socketserver.ThreadingUnixStreamServer):
         self.path, self.asks = path, asks
         self.asked_at, self.busy, self.leaves = time.monotonic(), 0, False
         self._counting = threading.Lock()
-        path.unlink(missing_ok=True)  # of one that was killed: whoever starts us sees to it that none lives
+        draft = path.with_suffix(".part")  # whoever sees the socket can connect to it
+        draft.unlink(missing_ok=True)
         before = os.umask(0o177)
         try:
-            with short_name(path) as name:
+            with short_name(draft) as name:
                 super().__init__(name, Connection)
         finally:
             os.umask(before)
+        draft.replace(path)  # also of one that was killed: whoever starts us sees to it that none lives
 
     @contextmanager
     def at_work(self) -> Iterator[None]:
