@@ -228,6 +228,9 @@ SPECTACULAR_SETTINGS = {
 # ── Training ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 COMPUTE_RATE = env_money("COMPUTE_RATE")  # what an hour of a worker costs, for the estimates of rounds
+PLAYGROUND_MODELS = env_int("PLAYGROUND_MODELS", 5)  # served at once; 0 switches the playground off
+PLAYGROUND_IDLE_SECONDS = env_int("PLAYGROUND_IDLE_SECONDS", 600)  # until a model that nobody asks is put away
+PLAYGROUND_STREAMS = env_int("PLAYGROUND_STREAMS", 4)  # answers at once: each holds a thread of the web
 
 # ── Languages, files, logs ───────────────────────────────────────────────────────────────────────────────────────────
 

@@ -24,6 +24,8 @@ class Action(models.TextChoices):
     POLICY_PUBLISHED = "policy_published", _("published a policy")
     POLICY_PUT_BACK = "policy_put_back", _("went back to a policy")
     EVALUATED = "evaluated", _("evaluated a model")
+    PLAYGROUND_RANKING = "playground_ranking", _("sent answers from the playground to be ranked")
+    PLAYGROUND_DEMONSTRATION = "playground_demonstration", _("sent a prompt from the playground to be answered")
     DATASET_DOWNLOADED = "dataset_downloaded", _("downloaded a file of a dataset")
 
 
@@ -36,6 +38,8 @@ SENTENCES = {
     Action.POLICY_PUBLISHED: _("policy %(policy)s of round %(round)s"),
     Action.POLICY_PUT_BACK: _("policy %(policy)s, in the place of policy %(before)s"),
     Action.EVALUATED: _("model %(model)s on dataset %(dataset)s"),
+    Action.PLAYGROUND_RANKING: _("prompt %(prompt)s, %(outputs)s outputs"),
+    Action.PLAYGROUND_DEMONSTRATION: _("prompt %(prompt)s"),
     Action.DATASET_DOWNLOADED: _("dataset %(dataset)s: %(kind)s (%(format)s)"),
 }
 KINDS: dict[str, Any] = {

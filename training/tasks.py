@@ -6,6 +6,8 @@ from celery import shared_task
 
 from training import automatic, rounds, runs, withdrawals
 from training.evaluation import measuring
+from training.models import Policy, RewardModel
+from training.playground import starting
 
 
 @shared_task(max_retries=0)
@@ -21,6 +23,16 @@ def advance_round(round_id: int) -> None:
 @shared_task(max_retries=0)
 def measure(run_id: int) -> None:
     measuring.measure(run_id)
+
+
+@shared_task(max_retries=0)
+def serve_policy(policy_id: int) -> None:
+    starting.start(Policy.objects.get(pk=policy_id))
+
+
+@shared_task(max_retries=0)
+def serve_reward_model(model_id: int) -> None:
+    starting.start(RewardModel.objects.get(pk=model_id))
 
 
 @shared_task(max_retries=0)

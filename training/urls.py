@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from django.urls import URLPattern, URLResolver, path
 
-from training.views import automatic, comparing, curves, datasets, models, reports, rounds, runs
+from training.views import automatic, comparing, curves, datasets, models, playground, reports, rounds, runs
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("projects/<slug:slug>/rounds/", rounds.index, name="rounds"),
@@ -20,6 +20,9 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("projects/<slug:slug>/models/compare.csv", comparing.as_file, name="models-compare-file"),
     path("projects/<slug:slug>/models/report.html", reports.as_html, name="models-report"),
     path("projects/<slug:slug>/models/report.zip", reports.as_markdown, name="models-report-zip"),
+    path("projects/<slug:slug>/playground/", playground.page, name="playground"),
+    path("projects/<slug:slug>/playground/answer/", playground.stream, name="playground-answer"),
+    path("projects/<slug:slug>/playground/queue/", playground.queue, name="playground-queue"),
     path("policies/<int:pk>/", models.policy, name="policy"),
     path("policies/<int:pk>/put-back/", models.put_back, name="policy-put-back"),
     path("policies/<int:pk>/evaluate/", models.evaluate, name="policy-evaluate"),

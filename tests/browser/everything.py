@@ -280,6 +280,7 @@ def add_training(shown: Everything, scene: Scene) -> None:
     shown.add("policy", published.policy.pk)
     shown.refuse("rosa", "policy-evaluate", published.policy.pk, seen_at="policy", prompts="0", temperature="hot")
     shown.add("policy", scene.base.pk)
+    shown.refuse("rosa", "playground", published.project.slug, temperature="hot", asked_1="What?")
     shown.add("reward-model", published.reward_model.pk)
     shown.add("reward-model-bias", published.reward_model.pk)
     shown.refuse("rosa", "reward-model-evaluate", published.reward_model.pk, seen_at="reward-model", rankings="0")
