@@ -15,7 +15,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.utils.translation import gettext_lazy as _
 
 from config.embedded import broker, postgres
-from config.env import env_bool, env_int, env_list, env_money, env_str, kept_secret
+from config.env import env_bool, env_int, env_list, env_money, env_networks, env_str, kept_secret
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 DATA = Path(env_str("PLUMBLINE_DATA", str(BASE_DIR / "var"))).resolve()
@@ -224,6 +224,11 @@ SPECTACULAR_SETTINGS = {
 # ── Training ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 COMPUTE_RATE = env_money("COMPUTE_RATE")  # what an hour of a worker costs, for the estimates of rounds
+
+# ── External models ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+ENDPOINT_NETWORKS = env_networks("ENDPOINT_NETWORKS")  # where they may be though the addresses are not public
+ENDPOINT_SECRETS = env_list("ENDPOINT_SECRETS", [])  # encrypt their keys: the first; all decrypt. Else a file keeps one
 
 # ── Languages, files, logs ───────────────────────────────────────────────────────────────────────────────────────────
 

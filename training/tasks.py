@@ -6,6 +6,7 @@ from celery import shared_task
 
 from training import automatic, rounds, runs, withdrawals
 from training.evaluation import measuring
+from training.external import answering, settling
 
 
 @shared_task(max_retries=0)
@@ -24,9 +25,20 @@ def measure(run_id: int) -> None:
 
 
 @shared_task(max_retries=0)
+def ask_external(model_id: int) -> None:
+    answering.work(model_id)
+
+
+@shared_task(max_retries=0)
+def take_outputs(run_id: int) -> None:
+    settling.take_samples(run_id)
+
+
+@shared_task(max_retries=0)
 def sweep() -> None:
     runs.sweep()
     rounds.sweep()
     automatic.sweep()
     measuring.sweep()
+    answering.sweep()
     withdrawals.finish_erasures()

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from django.urls import URLPattern, URLResolver, path
 
-from training.views import automatic, comparing, curves, datasets, models, reports, rounds, runs
+from training.views import automatic, comparing, curves, datasets, external, models, reports, rounds, runs
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("projects/<slug:slug>/rounds/", rounds.index, name="rounds"),
@@ -20,6 +20,13 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("projects/<slug:slug>/models/compare.csv", comparing.as_file, name="models-compare-file"),
     path("projects/<slug:slug>/models/report.html", reports.as_html, name="models-report"),
     path("projects/<slug:slug>/models/report.zip", reports.as_markdown, name="models-report-zip"),
+    path("projects/<slug:slug>/external-models/", external.models, name="external-models"),
+    path("external-models/<int:pk>/", external.model, name="external-model"),
+    path("external-models/<int:pk>/check/", external.check, name="external-model-check"),
+    path("external-models/<int:pk>/remove/", external.remove, name="external-model-remove"),
+    path("projects/<slug:slug>/outputs/", external.outputs, name="outputs"),
+    path("outputs/<int:pk>/", external.output_request, name="output-request"),
+    path("outputs/<int:pk>/cancel/", external.cancel, name="output-request-cancel"),
     path("policies/<int:pk>/", models.policy, name="policy"),
     path("policies/<int:pk>/put-back/", models.put_back, name="policy-put-back"),
     path("policies/<int:pk>/evaluate/", models.evaluate, name="policy-evaluate"),
