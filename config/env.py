@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import re
 from contextlib import suppress
@@ -52,6 +53,16 @@ def env_money(name: str) -> tuple[Decimal, str] | None:
 def env_list(name: str, default: list[str]) -> list[str]:
     value = os.environ.get(name, "")
     return [part.strip() for part in value.split(",") if part.strip()] if value else default
+
+
+def env_networks(name: str) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
+    """Networks of addresses, separated by commas, as in 10.0.0.0/8,fd00::/8."""
+    try:
+        return [ipaddress.ip_network(part) for part in env_list(name, [])]
+    except ValueError as error:
+        raise ImproperlyConfigured(
+            f"{name} is {os.environ[name]!r} ({error}); expected networks, as in 10.0.0.0/8,127.0.0.1/32."
+        ) from None
 
 
 def kept_secret(path: Path, make: str) -> str:

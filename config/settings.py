@@ -15,7 +15,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.utils.translation import gettext_lazy as _
 
 from config.embedded import broker, postgres
-from config.env import env_bool, env_int, env_list, env_money, env_str, kept_secret
+from config.env import env_bool, env_int, env_list, env_money, env_networks, env_str, kept_secret
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 DATA = Path(env_str("PLUMBLINE_DATA", str(BASE_DIR / "var"))).resolve()
@@ -231,6 +231,11 @@ COMPUTE_RATE = env_money("COMPUTE_RATE")  # what an hour of a worker costs, for 
 PLAYGROUND_MODELS = env_int("PLAYGROUND_MODELS", 5)  # served at once; 0 switches the playground off
 PLAYGROUND_IDLE_SECONDS = env_int("PLAYGROUND_IDLE_SECONDS", 600)  # until a model that nobody asks is put away
 PLAYGROUND_STREAMS = env_int("PLAYGROUND_STREAMS", 4)  # answers at once: each holds a thread of the web
+
+# ── External models ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+ENDPOINT_NETWORKS = env_networks("ENDPOINT_NETWORKS")  # where they may be though the addresses are not public
+ENDPOINT_SECRETS = env_list("ENDPOINT_SECRETS", [])  # encrypt their keys: the first; all decrypt. Else a file keeps one
 
 # ── Languages, files, logs ───────────────────────────────────────────────────────────────────────────────────────────
 

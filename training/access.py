@@ -12,9 +12,17 @@ from django.http import Http404
 from annotation.access import project_for
 from annotation.audiences import Members, Visitor
 from annotation.models import Role
-from training.models import Dataset, Policy, RewardModel, Round, TrainingRun
+from training.models import Dataset, ExternalModel, OutputRequest, Policy, RewardModel, Round, TrainingRun
 
-Kind = type[Dataset] | type[Policy] | type[RewardModel] | type[Round] | type[TrainingRun]
+Kind = (
+    type[Dataset]
+    | type[ExternalModel]
+    | type[OutputRequest]
+    | type[Policy]
+    | type[RewardModel]
+    | type[Round]
+    | type[TrainingRun]
+)
 RESEARCHERS = Members(Role.RESEARCHER)
 
 
@@ -35,3 +43,11 @@ class ResearchersOf(Members):
             raise Http404(f"No {self.kind._meta.verbose_name} {pk}.")
         project_for(user, row.project.slug, *self.roles)
         return [row]
+
+
+class AdminsOf(ResearchersOf):
+    """The same for the project's admins alone."""
+
+    def __init__(self, kind: Kind) -> None:
+        super().__init__(kind)
+        self.roles = (Role.ADMIN,)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from django.contrib import admin
 from django.http import HttpRequest
 
-from training.models import Dataset, Policy, RewardModel, Round, TrainingRun
+from training.models import Dataset, ExternalModel, OutputRequest, Policy, RewardModel, Round, TrainingRun
 
 if TYPE_CHECKING:
     ModelAdmin = admin.ModelAdmin[Any]
@@ -54,3 +54,18 @@ class PolicyAdmin(ReadOnly):
 class RewardModelAdmin(ReadOnly):
     list_display = ("name", "project", "family", "parent", "created_at")
     list_filter = ("project",)
+
+
+@admin.register(ExternalModel)
+class ExternalModelAdmin(ReadOnly):
+    """Without its key: `sealed_key` is no field that forms show."""
+
+    list_display = ("__str__", "project", "model", "base_url", "checked_at", "problem", "removed_at")
+    list_filter = ("project",)
+    exclude = ("sealed_key",)
+
+
+@admin.register(OutputRequest)
+class OutputRequestAdmin(ReadOnly):
+    list_display = ("__str__", "project", "k", "state", "created_at")
+    list_filter = ("project", "state")

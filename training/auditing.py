@@ -27,6 +27,11 @@ class Action(models.TextChoices):
     PLAYGROUND_RANKING = "playground_ranking", _("sent answers from the playground to be ranked")
     PLAYGROUND_DEMONSTRATION = "playground_demonstration", _("sent a prompt from the playground to be answered")
     DATASET_DOWNLOADED = "dataset_downloaded", _("downloaded a file of a dataset")
+    EXTERNAL_ADDED = "external_added", _("added an external model")
+    EXTERNAL_CHANGED = "external_changed", _("changed an external model")
+    EXTERNAL_REMOVED = "external_removed", _("removed an external model")
+    OUTPUTS_ASKED = "outputs_asked", _("asked for outputs")
+    OUTPUTS_CANCELLED = "outputs_cancelled", _("cancelled a request for outputs")
 
 
 SENTENCES = {
@@ -41,6 +46,11 @@ SENTENCES = {
     Action.PLAYGROUND_RANKING: _("prompt %(prompt)s, %(outputs)s outputs"),
     Action.PLAYGROUND_DEMONSTRATION: _("prompt %(prompt)s"),
     Action.DATASET_DOWNLOADED: _("dataset %(dataset)s: %(kind)s (%(format)s)"),
+    Action.EXTERNAL_ADDED: _("%(model)s at %(host)s"),
+    Action.EXTERNAL_CHANGED: _("%(model)s at %(host)s"),
+    Action.EXTERNAL_REMOVED: _("%(model)s, and forgot its key"),
+    Action.OUTPUTS_ASKED: _("request %(request)s: %(k)s outputs to each of %(prompts)s prompts by %(generators)s"),
+    Action.OUTPUTS_CANCELLED: _("request %(request)s"),
 }
 KINDS: dict[str, Any] = {
     "instructions": _("Instructions"),

@@ -57,7 +57,8 @@ def look(rule: AutomaticRounds) -> Round | None:
         try:
             started = rounds.start(rule.project, user=rule.changed_by, options=_like(last))
         except rounds.RoundRefused as reason:
-            pause, refusal = Pause.REFUSED, str(reason)
+            if not rule.project.rounds.filter(state=RoundState.RUNNING).exists():  # else another began it
+                pause, refusal = Pause.REFUSED, str(reason)
     AutomaticRounds.objects.filter(pk=rule.pk).update(pause=pause, refusal=refusal, looked_at=timezone.now())
     return started
 

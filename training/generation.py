@@ -110,6 +110,18 @@ def register_samples(run: TrainingRun) -> dict[str, int]:
     return counts | {"items": len(items), "completions": sum(map(len, kept.values()))}
 
 
+def outputs_of(run: TrainingRun) -> Iterator[tuple[int, list[NewCompletion]]]:
+    """What a run sampled, prompt by prompt in its order; an output that says nothing has no text."""
+    for row in _samples(run):
+        yield (
+            row["id"],
+            [
+                NewCompletion(row["id"], sample["text"].strip(), _settings(run, sample), sample["seed"])
+                for sample in row["completions"]
+            ],
+        )
+
+
 def _by_coverage(project: Project, *, seed: int) -> QuerySet[Prompt]:
     waiting = Item.objects.filter(prompt=OuterRef("pk"), kind=ItemKind.RANKING).filter(
         ~Q(open_slots=[]) | Q(assignments__state=AssignmentState.LEASED)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, replace
 from datetime import timedelta
 from typing import Any
 
-from django.db import IntegrityError, connection, transaction
+from django.db import IntegrityError, transaction
 from django.db.models import Max
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -16,6 +16,7 @@ from django.utils.translation import gettext as _
 from annotation.audit import record
 from annotation.models import Project, User
 from training import datasets, plans, room, runs, stage_inputs
+from training.alone import alone
 from training.auditing import Action
 from training.hyperparameters import InputError
 from training.messages import SWEEP_SECONDS, nudge
@@ -52,8 +53,8 @@ def start(project: Project, *, user: User | None, options: Mapping[str, Any] | N
 
 def advance(round_id: int) -> None:
     """Do what is due, until something is left to others: a run to its worker, the publication to a person."""
-    with _alone(round_id) as alone:
-        while alone:
+    with alone(LOCKS, round_id) as here:
+        while here:
             now = Round.objects.select_related("project", "base", "dataset").get(id=round_id)
             if now.state != RoundState.RUNNING or not _step(now):
                 return
@@ -264,17 +265,3 @@ def _reward_model(project: Project, options: Options) -> int | None:
     if found is None:
         raise RoundRefused(_("This project has no reward model {number}.").format(number=options.reward_model))
     return found.pk
-
-
-@contextmanager
-def _alone(round_id: int) -> Iterator[bool]:
-    """Whether this worker alone advances the round now. The database drops the lock with the connection."""
-    with connection.cursor() as cursor:
-        cursor.execute("select pg_try_advisory_lock(%s, %s)", [LOCKS, round_id])
-        (got,) = cursor.fetchone()
-    try:
-        yield got
-    finally:
-        if got:
-            with connection.cursor() as cursor:
-                cursor.execute("select pg_advisory_unlock(%s, %s)", [LOCKS, round_id])

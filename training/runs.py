@@ -236,6 +236,8 @@ def _enter_products(run: TrainingRun) -> None:
             registry.register_reward_model(run.project, run=run, name=name, parent=run.base)
         case _ if "evaluation" in run.inputs:
             nudge("measure", run.pk)
+        case _ if "outputs" in run.inputs:
+            nudge("take_outputs", run.pk)
         case Stage.SAMPLE | Stage.BEST_OF_N if run.inputs.get("queue", True):
             queued = generation.register_samples(run)
             TrainingRun.objects.filter(id=run.pk).update(result={**run.result, "queued": queued})

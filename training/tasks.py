@@ -6,6 +6,7 @@ from celery import shared_task
 
 from training import automatic, rounds, runs, withdrawals
 from training.evaluation import measuring
+from training.external import answering, settling
 from training.models import Policy, RewardModel
 from training.playground import starting
 
@@ -35,10 +36,20 @@ def serve_reward_model(model_id: int) -> None:
     starting.start(RewardModel.objects.get(pk=model_id))
 
 
+def ask_external(model_id: int) -> None:
+    answering.work(model_id)
+
+
+@shared_task(max_retries=0)
+def take_outputs(run_id: int) -> None:
+    settling.take_samples(run_id)
+
+
 @shared_task(max_retries=0)
 def sweep() -> None:
     runs.sweep()
     rounds.sweep()
     automatic.sweep()
     measuring.sweep()
+    answering.sweep()
     withdrawals.finish_erasures()

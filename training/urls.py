@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from django.urls import URLPattern, URLResolver, path
 
-from training.views import automatic, comparing, curves, datasets, models, playground, reports, rounds, runs
+from training.views import automatic, comparing, curves, datasets, external, models, playground, reports, rounds, runs
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("projects/<slug:slug>/rounds/", rounds.index, name="rounds"),
@@ -23,6 +23,13 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("projects/<slug:slug>/playground/", playground.page, name="playground"),
     path("projects/<slug:slug>/playground/answer/", playground.stream, name="playground-answer"),
     path("projects/<slug:slug>/playground/queue/", playground.queue, name="playground-queue"),
+    path("projects/<slug:slug>/external-models/", external.models, name="external-models"),
+    path("external-models/<int:pk>/", external.model, name="external-model"),
+    path("external-models/<int:pk>/check/", external.check, name="external-model-check"),
+    path("external-models/<int:pk>/remove/", external.remove, name="external-model-remove"),
+    path("projects/<slug:slug>/outputs/", external.outputs, name="outputs"),
+    path("outputs/<int:pk>/", external.output_request, name="output-request"),
+    path("outputs/<int:pk>/cancel/", external.cancel, name="output-request-cancel"),
     path("policies/<int:pk>/", models.policy, name="policy"),
     path("policies/<int:pk>/put-back/", models.put_back, name="policy-put-back"),
     path("policies/<int:pk>/evaluate/", models.evaluate, name="policy-evaluate"),

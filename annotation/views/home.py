@@ -52,6 +52,7 @@ def project(request: SignedInRequest, project: Project) -> HttpResponse:
         "waiting": waiting(counted),
         "may_annotate": Role.ANNOTATOR in roles,
         "may_administer": Role.ADMIN in roles,
+        "may_research": Role.RESEARCHER in roles,
         "sees_charts": not roles.isdisjoint(CHARTS_FOR),
         "guidelines": project.current_guidelines(),
         "appeals": appeals.waiting(project, request.user).count() if may_review else 0,

@@ -23,7 +23,7 @@ from django.db import connection, transaction
 from config.backup import CHUNK, FILES, FORMAT, MANIFEST, TABLES, BackupError, Tally, tables
 
 # The database is copied as tables, and the rest is made anew by every start.
-NOT_COPIED = {"postgres", "postgres.new", "postgres.password", "broker", "run", "static"}
+NOT_COPIED = {"postgres", "postgres.new", "postgres.password", "broker", "run", "static", "endpoint_secret"}
 OF_RUN = ("run/demo_is_built", "run/sign_ins.txt")
 
 

@@ -17,6 +17,8 @@ from annotation.models import (
     ApiToken,
     Assignment,
     Demonstration,
+    Generator,
+    GeneratorKind,
     Item,
     ItemKind,
     Membership,
@@ -32,7 +34,7 @@ from annotation.models import (
 from config.addresses import Address
 from tests.world import answer, make_prompt, make_ranking_item, rank, taken
 from training import registry
-from training.models import Dataset, Policy, RewardModel, Round, Stage, TrainingRun
+from training.models import Dataset, ExternalModel, OutputRequest, Policy, RewardModel, Round, Stage, TrainingRun
 
 PARAMETER = re.compile(r"(?:<(?:\w+:)?(\w+)>|\(\?P<(\w+)>[^)]*\))")
 PLAIN = {"import/kind": "instructions", "review/kind": "ranking", "export/kind": "rankings", "export/form": "jsonl"}
@@ -150,5 +152,17 @@ def _learning(things: Things, *, number: int) -> None:
     run = TrainingRun.objects.create(project=project, stage=Stage.SFT, base=base, round=round, state="failed")
     judge = RewardModel.objects.create(project=project, run=run, name="judge", parent=base, source="someone/judge")
     known["rounds/number"], known["rounds/pk"], known["runs/pk"] = round.number, round.pk, run.pk
+    known["external-models/pk"], known["outputs/pk"] = _external(project)
     known["policies/pk"], known["reward-models/pk"] = Policy.objects.get(pk=base.pk).pk, judge.pk
     known["datasets/pk"], known["compare/other"], known["files/name"] = dataset.pk, other.pk, "rankings.jsonl"
+
+
+def _external(project: Project) -> tuple[int, int]:
+    """A model behind an address, and a request to it."""
+    generator = Generator.objects.create(project=project, name="elsewhere", kind=GeneratorKind.EXTERNAL)
+    model = ExternalModel.objects.create(
+        project=project, generator=generator, base_url="https://api.example.org/v1", model="tiny"
+    )
+    asked = OutputRequest.objects.create(project=project, k=2)
+    asked.generators.set([generator])
+    return model.pk, asked.pk

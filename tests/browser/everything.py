@@ -39,7 +39,23 @@ from tests.annotation.quality.scene import make_study
 from tests.training.pages.scene import Scene, build_scene, write_metrics
 from tests.world import World, answer, make_person, make_prompt, make_ranking_item, rank, taken
 from training import registry
-from training.models import Dataset, Policy, RewardModel, Round, RoundStage, RoundState, Stage
+from training.external import registering
+from training.external.problems import Problem
+from training.models import (
+    Dataset,
+    ExternalModel,
+    OutputRequest,
+    OutputState,
+    Policy,
+    RequestState,
+    RewardModel,
+    Round,
+    RoundStage,
+    RoundState,
+    Stage,
+    WantedOutput,
+    WantedSet,
+)
 from training.views.measures import MEASURES
 
 LONG = (
@@ -101,6 +117,7 @@ def build_everything() -> Everything:
     add_uploads(shown)
     add_account(shown)
     add_training(shown, scene)
+    add_external(shown)
     add_screening(shown)
     add_refused(shown)
     return shown
@@ -289,6 +306,37 @@ def add_training(shown: Everything, scene: Scene) -> None:
     shown.add("dataset", published.dataset.pk)
     scene.dataset()
     shown.add("dataset-compare", published.dataset.pk)
+
+
+def add_external(shown: Everything) -> None:
+    """External models in each state, and requests for outputs that run, are done, and met with trouble."""
+    people, project = shown.people, shown.project
+    values = {"base_url": "https://api.example.org/v1", "model": "m" * 90, "temperature": 0.7}
+    models = [
+        registering.register(project, name=f"model-{number}-{'x' * 60}", key="sk-1", values=values, by=people.ada)
+        for number in range(4)
+    ]
+    now, detail = timezone.now(), "no_break_in_these_words_of_theirs" * 9
+    troubled = {"checked_at": now, "problem": Problem.FAILED, "detail": detail}
+    ExternalModel.objects.filter(pk=models[1].pk).update(**troubled)
+    ExternalModel.objects.filter(pk=models[2].pk).update(**troubled, stopped=True)
+    for model in models:
+        shown.add("external-model", model.pk)
+    shown.refuse("ada", "external-model", models[0].pk, base_url="nonsense", temperature="hot")
+    shown.refuse("ada", "external-models", project.slug, name="", base_url="ftp://x", key="two words")
+    shown.refuse("rosa", "outputs", project.slug, k="99", prompts="0")
+    asked = [make_prompt(project, f"{LONG} for models {number}.") for number in range(2)]
+    generators = [model.generator for model in models[:3]]
+    for state in (RequestState.RUNNING, RequestState.CANCELLED):
+        request = OutputRequest.objects.create(project=project, k=3, state=state, created_by=people.rosa)
+        request.generators.set(generators)
+        for prompt in asked:
+            wanted = WantedSet.objects.create(request=request, prompt=prompt)
+            for generator, output in zip(generators, OutputState, strict=True):
+                failed = {"problem": Problem.REFUSED, "detail": detail} if output == OutputState.FAILED else {}
+                WantedOutput.objects.create(set=wanted, generator=generator, number=0, state=output, **failed)
+        shown.add("output-request", request.pk)
+    registering.remove(models[3], by=people.ada)
 
 
 def evaluated(scene: Scene, stage: Stage, **of: Policy | RewardModel) -> None:

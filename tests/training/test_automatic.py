@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from threading import Barrier
 from typing import Any
 
 import pytest
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 from django.test import Client
 from django.utils import timezone
 
 from annotation.models import AuditEntry, Completion, Pool, Ranking, Split
 from tests.training.carrying_on import carry_on, start
 from tests.training.world import Lab
-from training import automatic
+from training import automatic, rounds
 from training.models import AutomaticRounds, Pause, Round, RoundState
 
 
@@ -112,6 +114,32 @@ def test_a_round_that_is_refused_says_why(lab: Lab) -> None:
     assert automatic.look(rule(lab)) is None
     kept = AutomaticRounds.objects.get()
     assert (kept.pause, "0 training prompts that feed the policy" in kept.refusal) == (Pause.REFUSED, True)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_workers_that_look_at_once_start_one_round_and_call_nothing_refused(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    later(carry_on(start(lab)))
+    rank_more(lab, 2)
+    kept, together, really_start = rule(lab), Barrier(2, timeout=20), rounds.start
+
+    def start_together(*args: Any, **named: Any) -> Round:
+        together.wait()
+        return really_start(*args, **named)
+
+    def look(_worker: int) -> Round | None:
+        try:
+            return automatic.look(AutomaticRounds.objects.select_related("project").get(pk=kept.pk))
+        finally:
+            connection.close()
+
+    monkeypatch.setattr(automatic.rounds, "start", start_together)
+    with ThreadPoolExecutor(2) as workers:
+        started = list(workers.map(look, range(2)))
+    assert [each is None for each in started].count(True) == 1
+    assert Round.objects.filter(state=RoundState.RUNNING).count() == 1
+    assert AutomaticRounds.objects.get().pause == ""
 
 
 def test_the_sweep_looks_at_what_is_on_and_not_more_often_than_once_a_minute(lab: Lab) -> None:

@@ -3,7 +3,7 @@ from __future__ import annotations
 from django.urls import URLPattern, URLResolver, path
 
 from training.access import ResearchersOf
-from training.api import views
+from training.api import external, views
 from training.models import Policy, RewardModel
 
 urlpatterns: list[URLPattern | URLResolver] = [
@@ -23,6 +23,12 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("runs/<int:pk>/metrics/", views.RunMetrics.as_view(), name="api-run-metrics"),
     path("runs/<int:pk>/cancel/", views.RunVerb.as_view(verb="cancel"), name="api-run-cancel"),
     path("runs/<int:pk>/retry/", views.RunVerb.as_view(verb="retry"), name="api-run-retry"),
+    path("projects/<slug:slug>/external-models/", external.ExternalModels.as_view(), name="api-external-models"),
+    path("external-models/<int:pk>/", external.OneExternalModel.as_view(), name="api-external-model"),
+    path("external-models/<int:pk>/check/", external.CheckExternalModel.as_view(), name="api-external-model-check"),
+    path("projects/<slug:slug>/outputs/", external.OutputRequests.as_view(), name="api-outputs"),
+    path("outputs/<int:pk>/", external.OneOutputRequest.as_view(), name="api-output-request"),
+    path("outputs/<int:pk>/cancel/", external.CancelOutputRequest.as_view(), name="api-output-request-cancel"),
     path("policies/<int:pk>/", views.OnePolicy.as_view(), name="api-policy"),
     path("policies/<int:pk>/put-back/", views.PutBack.as_view(), name="api-policy-put-back"),
     path("policies/<int:pk>/evaluate/", views.EvaluatePolicy.as_view(), name="api-policy-evaluate"),

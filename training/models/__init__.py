@@ -4,6 +4,14 @@ from __future__ import annotations
 
 from training.models.artifacts import Dataset, Family, Policy, RewardModel
 from training.models.automatic import AutomaticRounds, Pause
+from training.models.external import (
+    ExternalModel,
+    OutputRequest,
+    OutputState,
+    RequestState,
+    WantedOutput,
+    WantedSet,
+)
 from training.models.rounds import FIRST, LAST, USUAL, Round, RoundStage, RoundState, road
 from training.models.runs import FINAL_STATES, RunState, Stage, TrainingRun
 
@@ -14,9 +22,13 @@ __all__ = [
     "USUAL",
     "AutomaticRounds",
     "Dataset",
+    "ExternalModel",
     "Family",
+    "OutputRequest",
+    "OutputState",
     "Pause",
     "Policy",
+    "RequestState",
     "RewardModel",
     "Round",
     "RoundStage",
@@ -24,5 +36,7 @@ __all__ = [
     "RunState",
     "Stage",
     "TrainingRun",
+    "WantedOutput",
+    "WantedSet",
     "road",
 ]

@@ -10,7 +10,7 @@ from django.http import HttpResponse
 from django.shortcuts import redirect, render
 
 from annotation.models import Completion, Item, ItemKind, Project, Ranking
-from annotation.views.decorators import SignedInRequest
+from annotation.views.decorators import INVALID, SignedInRequest
 from annotation.views.live import live
 from training import automatic, outlook, rounds, runs, stage_inputs
 from training.forms import StartForm, settings_of
@@ -49,7 +49,7 @@ def index(request: SignedInRequest, project: Project) -> HttpResponse:
         "looks": "look" in request.POST,
         **_outlook(project, form, counts, like=like.options if like else None),
     }
-    return render(request, "training/rounds.html", context)
+    return render(request, "training/rounds.html", context, status=INVALID if form.errors else None)
 
 
 def _outlook(

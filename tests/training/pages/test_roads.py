@@ -41,6 +41,7 @@ def test_a_round_that_trains_nothing_is_refused(scene: Scene, rosa: Client) -> N
 def test_looking_at_choices_shows_their_settings_and_starts_nothing(scene: Scene, rosa: Client) -> None:
     scene.make_ready()
     response = rosa.post(scene.address("rounds"), {"stages": ["sft"], "then": "none", "look": "1"})
+    assert response.status_code == 200
     assert not Round.objects.exists()
     assert settings_shown(response.content.decode()) == ["sft", "evaluate", "sample"]
 

@@ -32,7 +32,7 @@ class TestStarting:
 
     def test_a_project_with_too_little_is_refused_whoever_presses(self, scene: Scene, rosa: Client) -> None:
         response = rosa.post(scene.address("rounds"))
-        assert response.status_code == 200
+        assert response.status_code == 422
         assert "at least 1 needed" in response.content.decode()
         assert not Round.objects.exists()
 
@@ -94,6 +94,7 @@ class TestStarting:
     def test_a_value_out_of_bounds_is_refused_beside_its_field(self, scene: Scene, rosa: Client) -> None:
         scene.make_ready()
         response = rosa.post(scene.address("rounds"), {"ppo__gamma": "2"})
+        assert response.status_code == 422
         assert response.context["form"].errors["ppo__gamma"]
         assert "Some settings can't be used; each says why." in response.content.decode()
         assert not Round.objects.exists()

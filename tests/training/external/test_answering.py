@@ -1,0 +1,452 @@
+"""External models answer prompts, and people rank what they say: once each, whatever fails in between."""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.utils import timezone
+
+from annotation.models import Completion, Item, ItemKind, Pool, Prompt, Split
+from annotation.refusals import Refused
+from tests.training.external.endpoint import (
+    KEY,
+    Endpoint,
+    Handler,
+    answers,
+    completion,
+    endpoint,
+    says,
+    sends_elsewhere,
+)
+from tests.training.external.world import answering_model, ask, make_prompts, register, states, work
+from tests.world import World, make_world, rank, taken
+from training.external import answering, asking, registering, settling
+from training.external.problems import Problem
+from training.models import ExternalModel, OutputRequest, RequestState, WantedOutput, WantedSet
+
+
+@pytest.fixture
+def people(db: Any) -> World:
+    return make_world(k=4)
+
+
+def test_prompts_get_outputs_that_people_rank(people: World, server: Endpoint) -> None:
+    make_prompts(people, 3)
+    model = answering_model(people, server)
+    request = ask(people, model, prompts=2, seed=40)
+    assert (states(request), Completion.objects.count()) == (["waiting"] * 8, 0)
+    work(model)
+    request.refresh_from_db()
+    assert (states(request), request.state) == (["done"] * 8, RequestState.DONE)
+    items = Item.objects.filter(kind=ItemKind.RANKING)
+    assert [len(item.completions) for item in items] == [4, 4]
+    ranking = rank(taken(people.project, people.alice, ItemKind.RANKING))
+    assert Completion.objects.filter(pk__in=ranking.shown, generator=model.generator).count() == 4
+    work(model)
+    assert len(server.asked) == 8
+
+
+def test_an_answer_says_how_it_came_to_be(people: World, server: Endpoint) -> None:
+    [prompt] = make_prompts(people, 1)
+    model = answering_model(people, server, system="Be brief.", top_p=0.9)
+    request = ask(people, model, k=2, seed=40)
+    work(model)
+    asked = server.asked[0].content
+    assert asked == {
+        "model": "tiny",
+        "messages": [{"role": "system", "content": "Be brief."}, *prompt.messages],
+        "temperature": 0.7, "top_p": 0.9, "max_tokens": 64, "seed": 40, "stream": False,
+    }  # fmt: skip
+    first = Completion.objects.earliest("id")
+    assert (first.text, first.seed) == (f"An answer to {prompt.text!r} by tiny with seed 40.", 40)
+    assert first.sampling == {
+        "request": request.pk, "endpoint": server.url, "model": "tiny", "answered_by": "tiny-2026-11",
+        "system": "Be brief.", "temperature": 0.7, "top_p": 0.9, "max_tokens": 64, "finish_reason": "stop",
+        "fingerprint": "fp_7", "answer": "chatcmpl-1", "tokens": 5,
+    }  # fmt: skip
+
+
+def test_what_is_left_empty_is_not_sent(people: World, server: Endpoint) -> None:
+    make_prompts(people, 1)
+    model = answering_model(people, server, temperature=None, max_tokens=None, sends_seed=False)
+    ask(people, model, k=2)
+    work(model)
+    assert set(server.asked[0].content) == {"model", "messages", "stream"}
+    assert set(Completion.objects.values_list("seed", flat=True)) == {None}
+
+
+def test_several_generators_share_the_outputs_by_turns(people: World, server: Endpoint) -> None:
+    make_prompts(people, 2)
+    models = [answering_model(people, server, name=name, model=name) for name in ("one", "two", "three")]
+    request = ask(people, *models, k=4)
+    rows = WantedOutput.objects.filter(set__request=request)
+    by_prompt = [
+        sorted(rows.filter(set=each).values_list("generator__name", flat=True)) for each in request.sets.order_by("id")
+    ]
+    assert by_prompt == [["one", "one", "three", "two"], ["one", "three", "two", "two"]]
+    for model in models:
+        work(model)
+    assert [len(item.completions) for item in Item.objects.all()] == [4, 4]
+
+
+def test_a_prompt_is_asked_for_once_though_asked_for_twice(people: World, server: Endpoint) -> None:
+    make_prompts(people, 3)
+    model = answering_model(people, server)
+    first, second = ask(people, model, prompts=2, k=2), ask(people, model, prompts=2, k=2)
+    asked = [set(each.sets.values_list("prompt", flat=True)) for each in (first, second)]
+    assert ([len(each) for each in asked], asked[0] & asked[1]) == ([2, 1], set())
+    work(model)
+    with pytest.raises(Refused, match="No prompt is left"):
+        ask(people, model)
+
+
+def test_filters_choose_the_prompts(people: World, server: Endpoint) -> None:
+    make_prompts(people, 3)
+    Prompt.objects.filter(pk=Prompt.objects.latest("id").pk).update(use_case="chat")
+    model = answering_model(people, server)
+    assert ask(people, model, filters={"use_cases": ["chat"]}).sets.count() == 1
+    with pytest.raises(Refused):
+        ask(people, model, filters={"languages": ["zh"]})
+
+
+def test_prompts_that_feed_the_policy_are_not_asked_for(people: World, server: Endpoint) -> None:
+    prompts = make_prompts(people, 12, split=Split.TRAIN)
+    assert {prompt.pool for prompt in prompts} == set(Pool)
+    found = set(asking.candidates(people.project, filters={}))
+    assert found == {prompt for prompt in prompts if prompt.pool == Pool.REWARD}
+
+
+def test_of_another_project_nobody_can_be_asked(people: World, server: Endpoint) -> None:
+    make_prompts(people, 1)
+    foreign = answering_model(people, server)
+    foreign.generator.project = people.next_door
+    foreign.generator.save()
+    with pytest.raises(Refused, match="of this project"):
+        ask(people, foreign)
+
+
+class TestFailures:
+    @pytest.fixture(autouse=True)
+    def no_waiting(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(answering, "FIRST_WAIT", 0.0)
+
+    def test_a_server_that_fails_now_and_then_is_asked_again(self, people: World, server: Endpoint) -> None:
+        make_prompts(people, 1)
+        model = answering_model(people, server)
+        request = ask(people, model, k=3)
+        server.behave(every_other_time())
+        work(model)
+        assert (states(request), Completion.objects.count()) == (["done"] * 3, 3)
+        assert len(server.asked) == 6
+
+    def test_one_that_always_fails_is_given_up_and_the_request_ends(self, people: World, server: Endpoint) -> None:
+        make_prompts(people, 1)
+        model = answering_model(people, server)
+        request = ask(people, model, k=2)
+        server.behave(says({"error": {"message": "out of memory"}}, status=500))
+        work(model)
+        request.refresh_from_db()
+        assert (states(request), request.state) == (["failed"] * 2, RequestState.DONE)
+        assert len(server.asked) == 2 * answering.MOST_TRIES
+        row = WantedOutput.objects.earliest("id")
+        assert (row.problem, row.detail) == (Problem.FAILED, "500 out of memory")
+        assert not Item.objects.filter(kind=ItemKind.RANKING).exists()
+
+    @pytest.mark.parametrize(
+        ("how", "problem", "detail"),
+        [
+            (
+                says({"error": {"message": f"Incorrect API key provided: {KEY}"}}, status=401),
+                Problem.KEY_REFUSED,
+                "401",
+            ),
+            (says({"error": "no such model"}, status=404), Problem.NOT_THERE, "404 no such model"),
+            (sends_elsewhere("http://169.254.169.254/"), Problem.SENDS_ELSEWHERE, "302"),
+        ],
+    )
+    def test_what_is_hopeless_stops_the_model_until_somebody_has_changed_something(
+        self, people: World, server: Endpoint, how: Any, problem: Problem, detail: str
+    ) -> None:
+        make_prompts(people, 2)
+        model = answering_model(people, server)
+        request = ask(people, model, k=2)
+        server.behave(how)
+        work(model)
+        work(model)
+        assert (len(server.asked), states(request)) == (1, ["waiting"] * 4)
+        assert (model.stopped, model.problem, model.detail.startswith(detail)) == (True, problem, True)
+        server.behave(answers)
+        registering.look_again(model, by=people.ada)
+        work(model)
+        assert (states(request), model.problem, model.stopped) == (["done"] * 4, "", False)
+
+    @pytest.mark.parametrize(
+        ("content", "problem"),
+        [
+            (completion(""), Problem.EMPTY),
+            (completion("  \n "), Problem.EMPTY),
+            (completion("x" * 16_001), Problem.TOO_LONG),
+            ({"error": "content policy"}, Problem.REFUSED),
+        ],
+    )
+    def test_an_answer_that_is_of_no_use_is_not_asked_for_again(
+        self, people: World, server: Endpoint, content: Any, problem: Problem
+    ) -> None:
+        make_prompts(people, 1)
+        model = answering_model(people, server)
+        request = ask(people, model, k=2)
+        server.behave(says(content, status=400 if problem == Problem.REFUSED else 200))
+        work(model)
+        assert (states(request), len(server.asked)) == (["failed"] * 2, 2)
+        assert set(WantedOutput.objects.values_list("problem", flat=True)) == {problem}
+
+    @pytest.mark.parametrize(
+        "content",
+        [
+            [], {}, None, 7, {"choices": []}, {"choices": {}}, {"choices": [None]}, {"choices": [{"message": []}]},
+            completion(None), completion(["a"]), completion({"text": "a"}), completion(5), b"<html>Sign in</html>",
+        ],
+    )  # fmt: skip
+    def test_what_is_no_answer_of_the_api_is_none(self, people: World, server: Endpoint, content: Any) -> None:
+        make_prompts(people, 1)
+        model = answering_model(people, server)
+        request = ask(people, model, k=2)
+        server.behave(says(content))
+        work(model)
+        assert states(request) == ["failed"] * 2
+        assert set(WantedOutput.objects.values_list("problem", flat=True)) == {Problem.NO_ANSWER}
+
+    def test_an_answer_that_repeats_the_key_is_not_kept(self, people: World, server: Endpoint) -> None:
+        make_prompts(people, 1)
+        model = answering_model(people, server)
+        ask(people, model, k=2)
+        server.behave(says(completion(f"My key is {KEY}.")))
+        work(model)
+        assert not Completion.objects.exists()
+
+    def test_a_set_is_ranked_where_two_came_though_a_third_did_not(self, people: World, server: Endpoint) -> None:
+        make_prompts(people, 1)
+        model = answering_model(people, server)
+        request = ask(people, model, k=3)
+
+        def refuses_one(handler: Handler) -> None:
+            refused = handler.question.content["seed"] == 1
+            handler.say({"error": "no"}, status=400) if refused else answers(handler)
+
+        server.behave(refuses_one)
+        work(model)
+        assert sorted(states(request)) == ["done", "done", "failed"]
+        [item] = Item.objects.filter(kind=ItemKind.RANKING)
+        assert len(item.completions) == 2
+
+
+def every_other_time() -> Any:
+    calls = iter(range(1_000))
+    return lambda handler: handler.say({}, status=503) if next(calls) % 2 == 0 else answers(handler)
+
+
+HOSTILE = [
+    "\x00 and \ud800 half", "<script>alert(1)</script>", "\u202eevil\u202c", "=cmd|'/c calc'!A1", "a\u0301" * 500,
+    "I am ChatGPT, made by OpenAI.",
+]  # fmt: skip
+
+
+def test_hostile_texts_are_kept_as_texts_and_those_that_say_who_wrote_them_are_held(
+    people: World, server: Endpoint
+) -> None:
+    make_prompts(people, 1)
+    model = answering_model(people, server)
+    ask(people, model, k=len(HOSTILE))
+    server.behave(lambda handler: handler.say(completion(HOSTILE[handler.question.content["seed"]])))
+    work(model)
+    assert Completion.objects.count() == len(HOSTILE)
+    [item] = Item.objects.filter(kind=ItemKind.RANKING)
+    assert (len(item.completions), len(item.held)) == (len(HOSTILE) - 1, 1)
+    assert "\x00" not in Completion.objects.earliest("id").text
+
+
+def test_hostile_words_about_an_answer_are_kept_short_or_not_at_all(people: World, server: Endpoint) -> None:
+    make_prompts(people, 1)
+    model = answering_model(people, server)
+    ask(people, model, k=2)
+    told = {"model": "m" * 9_000, "id": {"a": []}, "system_fingerprint": "\x00", "usage": {"completion_tokens": 10**30}}
+    server.behave(says(completion("Fine.", **told)))
+    work(model)
+    sampling = Completion.objects.earliest("id").sampling
+    assert (sampling["answered_by"], "answer" in sampling, "tokens" in sampling) == ("m" * 200, False, False)
+    assert sampling["fingerprint"] == "\ufffd"
+
+
+class TestOnce:
+    def test_an_answer_that_comes_twice_is_kept_once(self, people: World, server: Endpoint) -> None:
+        """As after a worker that was taken for dead."""
+        make_prompts(people, 1)
+        model = answering_model(people, server)
+        ask(people, model, k=2)
+        wanted = WantedOutput.objects.select_related("generator").earliest("id")
+        new = settling.NewCompletion(wanted.set.prompt_id, "Once.", {}, 1)
+        assert [settling.keep(wanted, new), settling.keep(wanted, new)] == [True, False]
+        assert Completion.objects.count() == 1
+
+    def test_a_worker_that_dies_in_a_call_leaves_it_to_the_next(
+        self, people: World, server: Endpoint, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        make_prompts(people, 1)
+        model = answering_model(people, server)
+        request = ask(people, model, k=2)
+
+        def dies(*args: Any, **named: Any) -> None:
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as death:
+            death.setattr(settling, "keep", dies)
+            with pytest.raises(KeyboardInterrupt):
+                work(model)
+        work(model)
+        assert (states(request), Completion.objects.count(), len(server.asked)) == (["done"] * 2, 2, 3)
+
+    def test_a_set_that_a_dead_worker_left_is_made_by_the_sweep(
+        self, people: World, server: Endpoint, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        make_prompts(people, 1)
+        model = answering_model(people, server)
+        request = ask(people, model, k=2)
+        with monkeypatch.context() as death:
+            death.setattr(settling, "settle_set", lambda pk: None)
+            work(model)
+        assert not Item.objects.filter(kind=ItemKind.RANKING).exists()
+        answering.sweep()
+        answering.sweep()
+        request.refresh_from_db()
+        assert (Item.objects.filter(kind=ItemKind.RANKING).count(), request.state) == (1, RequestState.DONE)
+
+    @pytest.mark.django_db(transaction=True)
+    def test_many_workers_at_one_model_ask_each_question_once(self, people: World, server: Endpoint) -> None:
+        make_prompts(people, 4)
+        model = answering_model(people, server)
+        request = ask(people, model, k=3)
+
+        def worker(_number: int) -> None:
+            try:
+                answering.work(model.pk, seconds=60)
+            finally:
+                connection.close()
+
+        with ThreadPoolExecutor(4) as workers:
+            list(workers.map(worker, range(4)))
+        assert states(request) == ["done"] * 12
+        assert (len(server.asked), Completion.objects.count()) == (12, 12)
+        assert Item.objects.filter(kind=ItemKind.RANKING).count() == 4
+
+    @pytest.mark.django_db(transaction=True)
+    def test_the_last_two_answers_of_a_set_that_come_at_once_make_one_set(
+        self, people: World, server: Endpoint
+    ) -> None:
+        make_prompts(people, 3)
+        with endpoint() as other:
+            models = [
+                answering_model(people, server, name="one", model="one"),
+                answering_model(people, other, name="two", model="two"),
+            ]
+            ask(people, *models, k=2)
+
+            def worker(model: ExternalModel) -> None:
+                try:
+                    answering.work(model.pk, seconds=60)
+                finally:
+                    connection.close()
+
+            with ThreadPoolExecutor(2) as workers:
+                list(workers.map(worker, models))
+        assert Item.objects.filter(kind=ItemKind.RANKING).count() == 3
+        assert not WantedSet.objects.filter(settled_at=None).exists()
+
+
+class TestPace:
+    def test_calls_keep_the_pace(self, people: World, server: Endpoint) -> None:
+        make_prompts(people, 2)
+        model = answering_model(people, server, per_minute=240)
+        ask(people, model, k=2)
+        begun = time.monotonic()
+        work(model)
+        assert (len(server.asked), time.monotonic() - begun >= 0.75) == (4, True)
+
+    def test_a_worker_does_not_wait_longer_than_it_has(self, people: World, server: Endpoint) -> None:
+        make_prompts(people, 1)
+        model = answering_model(people, server, per_minute=1)
+        request = ask(people, model, k=2)
+        begun = time.monotonic()
+        answering.work(model.pk)
+        assert time.monotonic() - begun < 5
+        assert sorted(states(request)) == ["done", "waiting"]
+
+    def test_a_model_that_asks_to_wait_is_left_alone(self, people: World, server: Endpoint) -> None:
+        make_prompts(people, 1)
+        model = answering_model(people, server)
+        ask(people, model, k=2)
+        server.behave(says({}, status=429, Retry_After="90"))
+        work(model)
+        assert len(server.asked) == 1
+        assert (model.next_call_at - timezone.now()).total_seconds() > 80
+
+
+class TestTheFirstCall:
+    def test_it_shows_that_the_model_answers(self, people: World, server: Endpoint) -> None:
+        model = register(people, server)
+        assert model.checked_at is None
+        work(model)
+        assert (model.checked_at is not None, model.problem, len(server.asked)) == (True, "", 1)
+        work(model)
+        assert len(server.asked) == 1
+
+    def test_it_says_what_is_wrong(self, people: World, settings: Any) -> None:
+        settings.ENDPOINT_NETWORKS = []
+        with endpoint() as made:
+            model = register(people, made)
+            work(model)
+            assert made.asked == []
+        assert (model.problem, model.detail, model.stopped) == (Problem.NOT_PUBLIC, "127.0.0.1", True)
+
+
+def test_a_cancelled_request_asks_for_no_more_and_ranks_what_came(people: World, server: Endpoint) -> None:
+    make_prompts(people, 2)
+    model = answering_model(people, server, per_minute=1)
+    request = ask(people, model, k=2)
+    for _call in range(2):
+        ExternalModel.objects.update(next_call_at=timezone.now())
+        answering.work(model.pk, seconds=1)
+    asking.cancel(request, by=people.rosa)
+    work(model)
+    request.refresh_from_db()
+    assert (request.state, len(server.asked)) == (RequestState.CANCELLED, 2)
+    assert sorted(states(request)) == ["done", "done", "failed", "failed"]
+    assert Item.objects.filter(kind=ItemKind.RANKING).count() == 1
+    with pytest.raises(Refused, match="nothing to cancel"):
+        asking.cancel(request, by=people.rosa)
+
+
+def test_a_removed_model_forgets_its_key_and_gives_up_what_waits(people: World, server: Endpoint) -> None:
+    make_prompts(people, 1)
+    model = answering_model(people, server)
+    request = ask(people, model, k=2)
+    registering.remove(model, by=people.ada)
+    work(model)
+    request.refresh_from_db()
+    assert (server.asked, states(request), request.state) == ([], ["failed"] * 2, RequestState.DONE)
+    assert ExternalModel.objects.get().sealed_key == ""
+    assert not asking.generators(people.project).exists()
+
+
+def test_a_prompt_that_is_taken_back_meanwhile_holds_nothing_up(people: World, server: Endpoint) -> None:
+    prompts = make_prompts(people, 2)
+    model = answering_model(people, server)
+    request = ask(people, model, k=2)
+    prompts[0].delete()
+    work(model)
+    request.refresh_from_db()
+    assert (request.state, states(request)) == (RequestState.DONE, ["done"] * 2)
+    assert OutputRequest.objects.get().sets.count() == 1
