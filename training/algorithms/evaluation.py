@@ -190,7 +190,7 @@ def _by_prompt(of_rows: Mapping[str, Sequence[float]], asked: Sequence[int]) -> 
 def _divergence(
     policy: Policy, reference: Policy, rows: Sequence[Row], *, settings: Computing
 ) -> tuple[Metrics, dict[str, list[float]]]:
-    """KL(policy, reference) in nats a completion, estimated on the policy's own samples at temperature 1; each row's."""
+    """KL(policy, reference) in nats a completion, on the policy's own samples at temperature 1; and of each row."""
     policy.eval()
     k1 = k3 = 0.0
     of_rows = {"kl": [0.0] * len(rows), "kl_k3": [0.0] * len(rows)}
