@@ -79,11 +79,15 @@ class NewCompletion(NamedTuple):
 
 
 class RankingSet(NamedTuple):
-    """`harmful`: only for those who agreed to see such things, as is every set of a prompt that is marked so."""
+    """`harmful`: only for those who agreed to see such things, as is every set of a prompt that is marked so.
+
+    `chosen_by`: how it came to be asked for and not another, a ChosenBy.
+    """
 
     prompt: Prompt
     completion_ids: Sequence[int]
     harmful: bool = False
+    chosen_by: str = ""
 
 
 def add_prompt(
@@ -165,9 +169,9 @@ def add_ranking_items(
                 Item(
                     project=project, kind=ItemKind.RANKING, prompt=prompt, **members, author_id=prompt.author_id,
                     language=prompt.language, priority=priority, overlap=annotators,
-                    open_slots=list(range(1, annotators + 1)), harmful=harmful or prompt.harmful,
+                    open_slots=list(range(1, annotators + 1)), harmful=harmful or prompt.harmful, chosen_by=chosen_by,
                 )
-                for prompt, completion_ids, harmful in batch
+                for prompt, completion_ids, harmful, chosen_by in batch
                 for annotators in [_overlap(project, prompt) if overlap is None else overlap]
                 if len((members := _members([known[pk] for pk in completion_ids]))["completions"]) >= MIN_K
             )  # fmt: skip
@@ -184,7 +188,7 @@ def allow(completion: Completion, *, by: User) -> None:
     for item in items:
         members = [*item.completions, *map(int, item.twins), *item.held]
         if item.assignments.exists():
-            again = RankingSet(item.asked, members, harmful=item.harmful)
+            again = RankingSet(item.asked, members, harmful=item.harmful, chosen_by=item.chosen_by)
             add_ranking_items(item.project, [again], priority=item.priority, overlap=item.overlap)
         else:
             there = Completion.objects.in_bulk(members)
@@ -275,7 +279,7 @@ def _check_choice(name: Any, found: str, expected: Collection[str]) -> None:
 def _checked_sets(project: Project, sets: Sequence[RankingSet]) -> dict[int, Completion]:
     wanted = [completion for each in sets for completion in each.completion_ids]
     known = Completion.objects.filter(prompt__project=project).defer("sampling").in_bulk(wanted)
-    for prompt, completion_ids, _harmful in sets:
+    for prompt, completion_ids, _harmful, _chosen_by in sets:
         if not MIN_K <= len(completion_ids) <= MAX_K:
             raise Refused(
                 _("A set for prompt %(prompt)d has %(found)d outputs; expected %(least)d to %(most)d.")

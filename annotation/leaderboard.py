@@ -18,7 +18,7 @@ import numpy as np
 from annotation.bradley_terry import Duels, Fit, fit, separable
 from annotation.models import Completion, Generator, Project
 from annotation.quality.bootstrap import DRAWS, interval
-from annotation.quality.judgements import Judgement, judgements_of
+from annotation.quality.judgements import BY_CHANCE, Judgement, judgements_of
 
 COVARIATES = ("length", "headings", "lists", "bold")
 MARKS = {
@@ -70,8 +70,11 @@ class Board:
 
 
 def leaderboards(project: Project, *, use_case: str = "") -> tuple[list[Board], Mapping[int, str]]:
-    """The project's boards and the names of its generators. Rejected work does not count. Three queries."""
-    judgements = [each for each in judgements_of(project) if use_case in ("", each.use_case)]
+    """The project's boards and the names of its generators. Three queries.
+
+    Rejected work does not count, nor do sets that were chosen for being hard or rare.
+    """
+    judgements = [each for each in judgements_of(project, only=BY_CHANCE) if use_case in ("", each.use_case)]
     names = dict(Generator.objects.filter(project=project).values_list("pk", "name"))
     return boards(judgements, _written(project)), names
 

@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from annotation.audit import record
 from annotation.models import Project, User
-from annotation.quality import judgements_of, shared
+from annotation.quality import BY_CHANCE, judgements_of, shared
 from training import rounds
 from training.auditing import Action
 from training.models import AutomaticRounds, Dataset, Pause, Round, RoundState
@@ -78,11 +78,14 @@ def _is_due(rule: AutomaticRounds, last: Round | None) -> bool:
 
 
 def _agree_too_little(rule: AutomaticRounds) -> bool:
-    """Whether people agree on less of what is new than the bar; too few pairs in common say nothing."""
+    """Whether people agree on less of what is new than the bar; too few pairs in common say nothing.
+
+    Sets that were chosen for being hard are left out: people agree less on them, whoever they are.
+    """
     if rule.agreement is None:
         return False
     since = Q(pk__gt=_learnt(rule.project).get("rankings", 0))
-    rows = shared(judgements_of(rule.project, only=since))
+    rows = shared(judgements_of(rule.project, only=since & BY_CHANCE))
     agreed, pairs = sum(row.agreed for row in rows), sum(row.pairs for row in rows)
     return pairs >= PAIRS_TO_TELL and 100 * agreed < rule.agreement * pairs
 

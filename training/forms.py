@@ -19,7 +19,7 @@ from training.algorithms.hyperparameters import STAGES
 from training.datasets import FILTERS, DatasetError, freeze
 from training.hyperparameters import AUTO, InputError, settle
 from training.models import FIRST, LAST, USUAL, Dataset, Policy, RewardModel, Round, RoundStage, Stage, road
-from training.options import Options, needs_reward_model, stage_problems
+from training.options import ACTIVE, PLAIN, Options, needs_reward_model, stage_problems
 from training.rounds import usual_base
 
 PRESETS = [
@@ -28,6 +28,11 @@ PRESETS = [
     ("paper", gettext_lazy("InstructGPT's, scaled to the data: for a real model")),
     ("test", gettext_lazy("Seconds: only to see that everything works")),
 ]
+SELECTION = [
+    (PLAIN, gettext_lazy("all that were sampled, to the prompts ranked least so far")),
+    (ACTIVE, gettext_lazy("of three times as many, those where the reward model is unsure or little of the kind is "
+                          "ranked, and some by lot")),
+]  # fmt: skip
 PUBLISH = [
     ("auto", gettext_lazy("at once: sample outputs and put them in the ranking queue")),
     ("manual", gettext_lazy("wait until somebody has looked and presses Publish")),
@@ -97,6 +102,18 @@ class StartForm(forms.Form):
         label=gettext_lazy("Prompts to answer for the queue"), min_value=0, max_value=100_000, required=False,
         help_text=gettext_lazy("How many prompts the new policy answers; each becomes one set of outputs to rank."),
     )  # fmt: skip
+    selection = forms.ChoiceField(
+        label=gettext_lazy("Sets of outputs that people get"), choices=SELECTION, initial=PLAIN, required=False,
+        widget=forms.RadioSelect,
+    )  # fmt: skip
+    random_share = forms.FloatField(
+        label=gettext_lazy("Share of the chosen sets drawn by lot"), min_value=0.01, max_value=1, required=False,
+        widget=forms.NumberInput({"step": "any"}),
+        help_text=gettext_lazy(
+            "Only where sets are chosen. Which generator people prefer is told by these alone: hard sets say "
+            "nothing of all."
+        ),
+    )  # fmt: skip
     evaluation_prompts = forms.IntegerField(
         label=gettext_lazy("Held-out prompts to measure on"), min_value=0, max_value=100_000, required=False
     )
@@ -117,7 +134,7 @@ class StartForm(forms.Form):
         self.fields["reward_model"].initial = models.first()
         self.fields["stages"].initial, self.fields["then"].initial = list(FIRST), RoundStage.PPO
         for option in dataclasses.fields(Options):
-            if option.name in ("prompts", "evaluation_prompts", "seed"):
+            if option.name in ("prompts", "evaluation_prompts", "seed", "random_share"):
                 self.fields[option.name].initial = option.default
         self.chosen = joined(self["stages"].value(), self["then"].value())
         self.settable = [Stage(stage) for stage in road(self.chosen) if stage.value in ABOUT]

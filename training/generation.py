@@ -7,7 +7,8 @@ each other and the next reward model learns what sets them apart.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping, MutableMapping
 from dataclasses import dataclass
 from itertools import chain, zip_longest
 from typing import Any
@@ -16,8 +17,20 @@ from django.db.models import Count, Exists, OuterRef, Q, QuerySet, Value
 from django.db.models.functions import MD5, Concat
 
 from annotation.collection import NewCompletion, RankingSet, add_completions, add_ranking_items
-from annotation.models import AssignmentState, Completion, Generator, Item, ItemKind, Pool, Project, Prompt, Split
+from annotation.models import (
+    AssignmentState,
+    ChosenBy,
+    Completion,
+    Generator,
+    Item,
+    ItemKind,
+    Pool,
+    Project,
+    Prompt,
+    Split,
+)
 from training import formats, registry
+from training.choosing import Candidate, Group, choose
 from training.models import Stage, TrainingRun
 
 CANDIDATES_PER_KEPT = 2  # outputs are often alike: of twice as many sampled, K distinct ones are kept
@@ -25,18 +38,19 @@ HELD_OUT_SHARE = 0.2
 
 
 def choose_prompts(
-    project: Project, *, count: int, seed: int = 0, held_out_share: float = HELD_OUT_SHARE
+    project: Project, *, count: int, seed: int = 0, held_out_share: float = HELD_OUT_SHARE, pool: int = 1
 ) -> list[formats.PromptRow]:
     """Prompts to rank next: those with the fewest rankings first, then by a hash of the text, the same each time.
 
     A share of them is held out, to measure the reward model by. None has outputs that still wait to be ranked, and none
-    feeds PPO: rankings of those would train nobody.
+    feeds PPO: rankings of those would train nobody. `pool`: so many times as many of those that are not held out, to
+    choose among once they are answered.
     """
     train = _by_coverage(project, seed=seed).filter(split=Split.TRAIN, pool=Pool.REWARD)
     held_out = _by_coverage(project, seed=seed).exclude(split=Split.TRAIN)
     tested = _distinct(held_out, round(count * held_out_share))
-    trained = _distinct(train, count - len(tested))
-    if missing := count - len(tested) - len(trained):
+    trained = _distinct(train, pool * (count - len(tested)))
+    if (missing := count - len(tested) - len(trained)) > 0:
         tested = _distinct(held_out, len(tested) + missing)
     return [formats.prompt_row(prompt) for prompt in (*trained, *tested)]
 
@@ -72,7 +86,10 @@ def best_of(project: Project, *, n: int) -> BestOf:
 
 
 def register_samples(run: TrainingRun) -> dict[str, int]:
-    """Put what a run sampled in the queue: K distinct outputs a prompt. Counts of what came and what was dropped."""
+    """Put what a run sampled in the queue: K distinct outputs a prompt, of all prompts or of those chosen among them.
+
+    Counts of what came and what was dropped.
+    """
     counts = {
         "items": 0,
         "completions": 0,
@@ -85,9 +102,12 @@ def register_samples(run: TrainingRun) -> dict[str, int]:
     voices = _voices(run)
     kept: dict[bool, list[NewCompletion]] = {beside: [] for beside in voices}
     there = Prompt.objects.in_bulk({row["id"] for row in _samples(run)})
+    wanted = _wanted(run, there)
     for row in _samples(run):
         if row["id"] not in there:  # its author has taken it back since
             counts["withdrawn"] += 1
+            continue
+        if row["id"] not in wanted:
             continue
         chosen = _distinct_texts(row["completions"], k=run.project.k, counts=counts)
         if len(chosen) < 2:
@@ -105,9 +125,49 @@ def register_samples(run: TrainingRun) -> dict[str, int]:
             sets.setdefault(completion.prompt_id, []).append(completion)
     items = add_ranking_items(
         run.project,
-        [RankingSet(prompt=there[prompt], completion_ids=[c.pk for c in made]) for prompt, made in sets.items()],
+        [
+            RankingSet(there[prompt], [completion.pk for completion in made], chosen_by=wanted[prompt])
+            for prompt, made in sets.items()
+        ],
     )
-    return counts | {"items": len(items), "completions": sum(map(len, kept.values()))}
+    counts |= {"items": len(items), "completions": sum(map(len, kept.values()))}
+    if "choice" in run.inputs:
+        by = Counter(item.chosen_by for item in items)
+        counts |= {each.value: by[each] for each in (ChosenBy.LOT, ChosenBy.UNCERTAINTY, ChosenBy.COVERAGE)}
+    return counts
+
+
+def _wanted(run: TrainingRun, there: Mapping[int, Prompt]) -> dict[int, ChosenBy]:
+    """The prompts whose outputs people get, and by what each was chosen. All of them, unless the run is to choose.
+
+    Those that are held out are all wanted: they measure reward models, and are there by lot.
+    """
+    choice = run.inputs.get("choice")
+    if choice is None:
+        return dict.fromkeys(there, ChosenBy.NOBODY)
+    candidates = []
+    for row in _samples(run):
+        prompt = there.get(row["id"])
+        if prompt is not None and prompt.split == Split.TRAIN:
+            shown = _distinct_texts(row["completions"], k=run.project.k, counts=Counter())
+            if len(shown) > 1:
+                rewards = [each["reward"] for each in shown if "reward" in each]
+                candidates.append(Candidate(prompt.pk, (prompt.use_case, prompt.language), rewards))
+    held_out = {pk: ChosenBy.LOT for pk, prompt in there.items() if prompt.split != Split.TRAIN}
+    return held_out | choose(
+        candidates,
+        count=max(choice["count"] - len(held_out), 0),
+        random_share=choice["random_share"],
+        ranked=_sets_by_group(run.project),
+        seed=choice["seed"],
+    )
+
+
+def _sets_by_group(project: Project) -> dict[Group, int]:
+    """How many sets of outputs people were asked to rank so far, by use case and language."""
+    sets = Item.objects.filter(project=project, kind=ItemKind.RANKING).exclude(prompt=None).order_by()
+    counted = sets.values_list("prompt__use_case", "prompt__language").annotate(sets=Count("pk"))
+    return {(use_case, language): count for use_case, language, count in counted}
 
 
 def outputs_of(run: TrainingRun) -> Iterator[tuple[int, list[NewCompletion]]]:
@@ -161,7 +221,7 @@ def _samples(run: TrainingRun) -> Iterator[dict[str, Any]]:
             yield row | {"completions": plan.chosen(row["completions"])} if plan else row
 
 
-def _distinct_texts(samples: list[dict[str, Any]], *, k: int, counts: dict[str, int]) -> list[dict[str, Any]]:
+def _distinct_texts(samples: list[dict[str, Any]], *, k: int, counts: MutableMapping[str, int]) -> list[dict[str, Any]]:
     """The first K that say something and say different things, of two policies by turns.
 
     Which they are does not depend on what they say.

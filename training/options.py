@@ -12,6 +12,7 @@ from training.hyperparameters import AUTO, PRESETS, checked
 from training.models import FIRST, LAST, USUAL, RoundStage, road
 
 CHOICES = (*FIRST, *LAST)
+PLAIN, ACTIVE = "plain", "active"
 
 
 class RoundRefused(Exception):
@@ -22,7 +23,8 @@ class RoundRefused(Exception):
 class Options:
     """What a person may choose for a round. `hyperparameters` holds values by stage, over those of the preset.
 
-    `reward_model` is one of the project's, for a round that needs one and trains none.
+    `reward_model` is one of the project's, for a round that needs one and trains none. `selection`: people get all that
+    is sampled (plain), or sets that are chosen (active), `random_share` of these by lot.
     """
 
     base: int | None = None
@@ -34,6 +36,8 @@ class Options:
     prompts_per_author: int | None = None
     publish: str = "auto"
     prompts: int = 64
+    selection: str = PLAIN
+    random_share: float = 0.25
     evaluation_prompts: int = 256
     seed: int = 0
 
@@ -50,12 +54,19 @@ class Options:
         cap = given.get("prompts_per_author")
         if cap is not None and (not isinstance(cap, int) or isinstance(cap, bool) or cap < 1):
             problems.append(_("prompts_per_author is {value!r}; a whole number from 1 is expected.").format(value=cap))
+        share = given.get("random_share", cls.random_share)
+        if not isinstance(share, int | float) or not 0 < share <= 1:
+            problems.append(
+                _("random_share is {value!r}; a number above 0, at most 1, is expected.").format(value=share)
+            )
         problems += stage_problems(given.get("stages", USUAL))
         if problems:
             raise RoundRefused(" ".join(problems))
         options = cls(**given)
         if options.publish not in ("auto", "manual"):
             problems.append(_("publish is {value!r}; auto or manual is expected.").format(value=options.publish))
+        if options.selection not in (PLAIN, ACTIVE):
+            problems.append(_("selection is {value!r}; plain or active is expected.").format(value=options.selection))
         if options.preset not in (AUTO, *PRESETS):
             expected = ", ".join((AUTO, *PRESETS))
             problems.append(

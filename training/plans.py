@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from annotation.models import Project
-from training import generation
+from training import choosing, generation
 from training.hyperparameters import InputError, settle
 from training.models import Policy, RoundStage, Stage, road
-from training.options import Options
+from training.options import ACTIVE, Options
 
 Settings = dict[Stage, dict[str, Any]]
 
@@ -53,4 +53,4 @@ def prompts_of(stage: str, options: Options, *, counts: Mapping[str, int]) -> in
     if stage == Stage.EVALUATE:
         speaks = RoundStage.PUBLISH in road(options.stages)
         return min(options.evaluation_prompts, counts.get("prompts_held_out", 0)) if speaks else 0
-    return options.prompts
+    return options.prompts * (choosing.POOL if options.selection == ACTIVE else 1)

@@ -18,6 +18,7 @@ from annotation.models import Project, User
 from training import datasets, plans, room, runs, stage_inputs
 from training.alone import alone
 from training.auditing import Action
+from training.evaluation import round_figures
 from training.hyperparameters import InputError
 from training.messages import SWEEP_SECONDS, nudge
 from training.models import Policy, RewardModel, Round, RoundStage, RoundState, RunState, Stage, TrainingRun
@@ -184,7 +185,7 @@ def _products(round: Round, run: TrainingRun) -> dict[str, Any]:
         case Stage.SFT | Stage.PPO | Stage.DPO if not _learns_on(round, run.stage):
             return {"policy": Policy.objects.get(run=run)}
         case Stage.EVALUATE:
-            figures = {name: value for name, value in run.result.items() if name != "seconds"}
+            figures = round_figures.of_run(run)
             Policy.objects.filter(made_by_round=round).update(figures=figures)
             RewardModel.objects.filter(made_by_round=round).update(figures=figures)
             return {"figures": figures}

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from training import datasets, generation
+from training import choosing, datasets, generation
 from training.hyperparameters import settle
 from training.models import Policy, RewardModel, Round, Stage
+from training.options import ACTIVE
 
 
 def of(round: Round, stage: Stage) -> dict[str, Any] | None:
@@ -69,7 +70,7 @@ def _sampling(round: Round) -> dict[str, Any]:
         "base": speaker,
         "reference": Policy.objects.exclude(id=speaker.pk).current(round.project) or speaker.parent,
         "judge": judge_of(round),
-        "inputs": {"prompts": _prompts(round)},
+        "inputs": {"prompts": _prompts(round), **_choice(round)},
         "values": values,
     }
 
@@ -83,7 +84,7 @@ def _best_of_n(round: Round) -> dict[str, Any]:
     return {
         "base": speaker,
         "judge": judge_of(round),
-        "inputs": {"prompts": _prompts(round), "best_of": asdict(plan)},
+        "inputs": {"prompts": _prompts(round), "best_of": asdict(plan), **_choice(round)},
         "values": values | {"completions": plan.completions},
     }
 
@@ -98,4 +99,18 @@ def _sampling_seed(round: Round) -> int:
 
 
 def _prompts(round: Round) -> Sequence[Any]:
-    return generation.choose_prompts(round.project, count=round.options["prompts"], seed=_sampling_seed(round))
+    pool = choosing.POOL if _chooses(round) else 1
+    count = round.options["prompts"]
+    return generation.choose_prompts(round.project, count=count, seed=_sampling_seed(round), pool=pool)
+
+
+def _choice(round: Round) -> dict[str, Any]:
+    """How the sets that people get are chosen among those that are sampled; nothing where they get all of them."""
+    if not _chooses(round):
+        return {}
+    asked = {"count": round.options["prompts"], "random_share": round.options["random_share"]}
+    return {"choice": {**asked, "seed": _sampling_seed(round)}}
+
+
+def _chooses(round: Round) -> bool:
+    return bool(round.options.get("selection") == ACTIVE)

@@ -20,6 +20,7 @@ from annotation.models import Project, Withdrawal
 from annotation.refusals import Refused
 from annotation.signals import data_withdrawn
 from training import commands, data_card, parquet, registry
+from training.algorithms import event_files
 from training.datasets import counts_of, hash_of, write_rows
 from training.lineage import sha256_of, write_lineage
 from training.models import Dataset, Policy, RewardModel, RunState, TrainingRun
@@ -149,7 +150,7 @@ def _erase_from_run(run: TrainingRun, ids: Ids, *, learnt_from_it: bool) -> None
             _draft(path).replace(path)
     unnumbered = ["fixed_samples.jsonl", "samples.partial.jsonl"]
     if run.state != RunState.SUCCEEDED:  # should it be tried again, it begins anew, with what is left
-        unnumbered += ["inputs.json", "metrics.jsonl"]
+        unnumbered += ["inputs.json", "metrics.jsonl", event_files.NAME]
     for name in unnumbered:
         (run.output / name).unlink(missing_ok=True)
     shutil.rmtree(run.output / "checkpoints", ignore_errors=True)

@@ -32,6 +32,15 @@ class Purpose(models.TextChoices):
     GOLD = "gold", _("gold")
 
 
+class ChosenBy(models.TextChoices):
+    """Why a ranking set is in the queue and not another. Those chosen for being hard or rare tell nothing of all."""
+
+    NOBODY = "", _("as it came")
+    LOT = "lot", _("by lot")
+    UNCERTAINTY = "uncertainty", _("the reward model is unsure")
+    COVERAGE = "coverage", _("little of its kind is ranked")
+
+
 class Item(models.Model):
     """A piece of work that waits for people: `overlap` of them, each once.
 
@@ -71,6 +80,7 @@ class Item(models.Model):
     priority = models.SmallIntegerField(_("priority"), default=0)
     overlap = models.PositiveSmallIntegerField(_("annotators"), default=1)
     purpose = models.CharField(_("purpose"), max_length=13, choices=Purpose, blank=True, default="", db_default="")
+    chosen_by = models.CharField(_("chosen by"), max_length=11, choices=ChosenBy, blank=True, default="", db_default="")
     keyed_by = models.ForeignKey(
         settings.AUTH_USER_MODEL,
         on_delete=models.SET_NULL,

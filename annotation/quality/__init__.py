@@ -6,7 +6,7 @@ Figures over plain data: a Judgement is one ranking. They are signals for a pers
 from __future__ import annotations
 
 from annotation.quality.agreement import Agreement, agreement, krippendorff_alpha, pairwise_agreement, shared
-from annotation.quality.judgements import Judgement, Who, judgements_of
+from annotation.quality.judgements import BY_CHANCE, Judgement, Who, judgements_of
 from annotation.quality.signals import (
     Position,
     Written,
@@ -19,6 +19,7 @@ from annotation.quality.signals import (
 )
 
 __all__ = [
+    "BY_CHANCE",
     "Agreement",
     "Judgement",
     "Position",

@@ -9,9 +9,12 @@ from functools import cached_property
 
 from django.db.models import Q
 
-from annotation.models import Project, Ranking, ReviewState
+from annotation.models import ChosenBy, Project, Ranking, ReviewState
 
 Who = int | str | None
+
+# Rankings of sets that were not chosen for being hard or rare: what is told of them is told of all.
+BY_CHANCE = ~Q(assignment__item__chosen_by__in=[ChosenBy.UNCERTAINTY, ChosenBy.COVERAGE])
 
 
 @dataclass(frozen=True)

@@ -42,6 +42,9 @@ from annotation.refusals import Refused
 from tests.training.pages.scene import Scene, build_scene
 from tests.world import PASSWORD, answer, make_prompt, make_ranking_item, rank, taken
 from training import withdrawals
+from training.algorithms.event_files import NAME, whole_events
+from training.algorithms.run_folder import Run
+from training.curves import metrics
 from training.datasets import DatasetError, freeze, verify
 from training.models import Dataset, Policy, RewardModel, Stage, TrainingRun
 from training.registry import register_policy
@@ -208,6 +211,19 @@ def test_a_dataset_with_erased_rows_has_a_new_hash_names_the_old_and_verifies(
     card = (dataset.folder / "README.md").read_text()
     assert f"`{dataset.sha256}`" in card
     assert f"{erasure['rows']} rows; before, sha256 was `{before}`" in card
+
+
+def test_a_run_that_has_to_begin_anew_after_an_erasure_begins_its_curves_anew_too(
+    scene: Scene, mara: User, django_capture_on_commit_callbacks: Any
+) -> None:
+    run = run_on(scene, freeze(scene.project, user=None, needed={}))
+    TrainingRun.objects.filter(pk=run.pk).update(state="failed")
+    Run(run.folder).log(5, 9, {"loss": 1.0})
+    with django_capture_on_commit_callbacks(execute=True):
+        erasing.erase(scene.project, mara, by=scene.people.ada)
+    Run(run.folder).log(1, 9, {"loss": 2.0})
+    assert [row["step"] for row in metrics(run)] == [1]
+    assert [step for _end, step in whole_events((run.folder / NAME).read_bytes())] == [-1, 1]
 
 
 def test_an_erasure_keeps_what_an_admin_wrote_into_the_card(

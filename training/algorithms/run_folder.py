@@ -12,10 +12,12 @@ import shutil
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import IO, Any, ClassVar
 
 from training.algorithms.errors import InputError, Stopped
+from training.algorithms.event_files import Events
 
 Metrics = dict[str, float]
 LOCK_PATIENCE = 15  # seconds; a run that is asked to stop takes ten at most
@@ -88,7 +90,14 @@ class Run:
     def log(self, step: int, total_steps: int, metrics: Metrics) -> None:
         """Append one line of metrics. After a kill a step may appear twice; both lines say the same of the training."""
         line = {"step": step, "total_steps": total_steps, "seconds": round(self.seconds.get("training", 0.0), 3)}
-        self.append("metrics.jsonl", line | {name: _number(value) for name, value in metrics.items()})
+        figures = {name: _number(value) for name, value in metrics.items()}
+        self.append("metrics.jsonl", line | figures)
+        if self.writes:
+            self._events.add(step, {name: value for name, value in figures.items() if value is not None})
+
+    @cached_property
+    def _events(self) -> Events:
+        return Events(self.path)
 
     def append(self, name: str, line: Mapping[str, Any]) -> None:
         """Add a line, whole or not at all: half a line on a full disk would spoil the one that comes after it."""

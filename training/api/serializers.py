@@ -23,7 +23,7 @@ from training.models import (
     Stage,
     TrainingRun,
 )
-from training.options import CHOICES
+from training.options import ACTIVE, CHOICES, PLAIN
 from training.outlook import Outlook
 
 
@@ -259,6 +259,14 @@ class StartSerializer(serializers.Serializer[Any]):
     prompts_per_author = serializers.IntegerField(required=False, min_value=1)
     publish = serializers.ChoiceField(["auto", "manual"], required=False)
     prompts = serializers.IntegerField(required=False, min_value=0, help_text="Prompts sampled for the queue.")
+    selection = serializers.ChoiceField(
+        [PLAIN, ACTIVE], required=False,
+        help_text="Of the prompts answered people get all (plain), or of three times as many those where the reward "
+        "model is unsure or little is ranked (active).",
+    )  # fmt: skip
+    random_share = serializers.FloatField(
+        required=False, min_value=0.01, max_value=1, help_text="Share of the chosen sets that is drawn by lot; 0.25."
+    )
     evaluation_prompts = serializers.IntegerField(required=False, min_value=0)
     seed = serializers.IntegerField(required=False, min_value=0)
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from annotation import charts
 from annotation.models import Project
+from training.evaluation.round_figures import INTERVALS
 from training.models import Policy, RewardModel, Stage, TrainingRun
 
 Model = Policy | RewardModel
@@ -52,9 +53,14 @@ def lines(project: Project) -> list[Line]:
 
 
 def figures_of(model: Model) -> dict[str, Any]:
-    """Of a round's figures, which both of its models keep, those that tell of this one."""
+    """Of a round's figures, which both of its models keep, those that tell of this one; and INTERVALS by name."""
     judges = isinstance(model, RewardModel)
-    return {name: value for name, value in model.figures.items() if (name in OF_REWARD_MODELS) == judges}
+    own = {
+        name: value
+        for name, value in model.figures.items()
+        if name != INTERVALS and (name in OF_REWARD_MODELS) == judges
+    }
+    return {**own, INTERVALS: model.figures.get(INTERVALS, {})} if own else {}
 
 
 def key_of(model: Model) -> str:
@@ -108,10 +114,17 @@ def _newest(runs: Iterable[TrainingRun], by: str) -> dict[int, TrainingRun]:
 
 
 def _line(model: Model, evaluation: TrainingRun | None) -> Line:
+    figures = figures_of(model)
     cells = {
-        name: Cell(value) for name, given in figures_of(model).items() if (value := charts.number(given)) is not None
+        name: _cell(value, figures[INTERVALS].get(name))
+        for name, given in figures.items()
+        if (value := charts.number(given)) is not None
     }
     if evaluation is not None:
         for name, cell in evaluation.result["evaluation"]["overall"].items():
             cells[EVALUATED + name] = Cell(cell["value"], cell["low"], cell["high"])
     return Line(key_of(model), model, cells, evaluation)
+
+
+def _cell(value: float, interval: dict[str, Any] | None) -> Cell:
+    return Cell(value, interval["low"], interval["high"]) if interval else Cell(value)

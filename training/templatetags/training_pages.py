@@ -11,6 +11,7 @@ from django.utils.translation import gettext as _
 
 from annotation import charts
 from annotation.money import as_pay
+from training.evaluation.round_figures import INTERVALS
 from training.models import RoundState, RunState, TrainingRun
 from training.views import meanings, stages
 
@@ -73,10 +74,16 @@ def short(value: Any) -> str:
 
 @register.filter
 def explained(figures: dict[str, Any]) -> list[dict[str, Any]]:
-    """The numbers among a model's or run's figures, each with what it means."""
+    """The numbers among a model's or run's figures, each with what it means and, where one is known, its interval."""
+    intervals = figures.get(INTERVALS, {})
     order = {name: place for place, name in enumerate(meanings.MEANINGS)}
     return [
-        {"name": name, "value": figures[name], "meaning": meanings.meaning(name)}
+        {
+            "name": name,
+            "value": figures[name],
+            "meaning": meanings.meaning(name),
+            "interval": intervals.get(name),
+        }
         for name in sorted(figures, key=lambda name: (order.get(name, len(order)), len(name), name))
         if charts.number(figures[name]) is not None
     ]
