@@ -12,7 +12,8 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
-from django.db import DatabaseError, transaction
+from django.db import Error as DatabaseAway
+from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -108,7 +109,7 @@ def execute(run_id: int) -> None:
     except (OSError, DatasetError, registry.ModelError) as error:
         log.warning("Run %s failed: %s", run.pk, error)
         fail(run, str(error))
-    except DatabaseError:
+    except DatabaseAway:
         raise  # the row says that it runs, and nobody does: the sweep takes it over once the database is back
     except Exception as error:
         fail(run, _("Plumbline itself failed: {error}. The worker's log says where.").format(error=repr(error)))

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from celery.worker import state as worker_state
-from django.db import DatabaseError, close_old_connections
+from django.db import Error as DatabaseAway
+from django.db import close_old_connections
 from django.utils import timezone
 
 from training import commands
@@ -127,7 +128,7 @@ def _report(run: TrainingRun, latest: dict[str, Any]) -> Ending | None:
         if held.update(**progress) == 0:
             return Ending.CLAIM_LOST
         return Ending.CANCELLED if held.filter(cancel_requested=True).exists() else None
-    except DatabaseError as error:
+    except DatabaseAway as error:
         log.warning("Run %s: the database does not answer (%s); trying again.", run.pk, error)
         close_old_connections()
         return None

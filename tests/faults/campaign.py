@@ -7,6 +7,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,7 +21,7 @@ from training.models import Round, RoundState, RunState, TrainingRun
 
 MOMENTS = (0.2, 2.0)
 TWO_AT_ONCE = 0.2
-BREATH, BREATH_SECONDS = 3, 60.0
+BREATH, BREATH_SECONDS = 6, 60.0
 END_SECONDS = 600.0
 HONEST = ("ended by SIGKILL", "fell silent", "No space left", "are free", "No space")  # ends that a person may mend
 
@@ -74,10 +75,11 @@ class Campaign:
         self.scene = scene.build()
         self.expected = {stage: self._undisturbed(stage) for stage in stages}
         people = self._begin_the_day()
-        for number in range(count):
-            if number % len(faults) == 0:
-                self.chance.shuffle(faults)
-            self._round(number, faults[number % len(faults)], faults)
+        with suppress(KeyboardInterrupt):  # Ctrl-C ends it early, with all that is looked at in the end
+            for number in range(count):
+                if number % len(faults) == 0:
+                    self.chance.shuffle(faults)
+                self._round(number, faults[number % len(faults)], faults)
         self._end_the_day(people)
         self.outcome.repeated = self.ledger.repeated
         self.outcome.seconds = time.monotonic() - began
