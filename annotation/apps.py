@@ -20,6 +20,9 @@ class AnnotationConfig(AppConfig):
     verbose_name = _("annotation")
 
     def ready(self) -> None:
+        from annotation.second_factor import roles_are_known  # models can be imported only once all are there
+
+        checks.register(roles_are_known)
         checks.register(leases_are_swept)
         checks.register(sign_up_is_by_invitation)
         checks.register(postgres_is_new_enough, checks.Tags.database)

@@ -42,6 +42,7 @@ class Action(models.TextChoices):
     SIGNED_IN = "signed_in", _("signed in")
     SIGN_IN_FAILED = "sign_in_failed", _("failed to sign in")
     SIGNED_OUT = "signed_out", _("signed out")
+    SECOND_FACTOR_CHANGED = "second_factor_changed", _("changed the second factor")
     SCREENED = "screened", _("changed the screening")
     WITHDRAWN = "withdrawn", _("withdrew data")
     ERASED = "erased", _("erased a person's data")

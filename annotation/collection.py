@@ -41,7 +41,7 @@ from annotation.models import (
 )
 from annotation.models.texts import Message
 from annotation.refusals import Refused
-from annotation.wording import cleaned, cleaned_messages, storable
+from annotation.wording import cleaned, cleaned_messages, storable, storable_json
 
 __all__ = [
     "NewCompletion",
@@ -232,7 +232,7 @@ def save_draft(assignment: Assignment, draft: dict[str, Any]) -> None:
     lease = timedelta(minutes=assignment.item.project.lease_minutes)
     own = Assignment.objects.filter(pk=assignment.pk).exclude(state__in=ENDED)
     in_work = When(state=AssignmentState.LEASED, then=Now() + lease)
-    own.update(draft=draft, lease_expires_at=Case(in_work, default=F("lease_expires_at")))
+    own.update(draft=storable_json(draft), lease_expires_at=Case(in_work, default=F("lease_expires_at")))
 
 
 def _submit(

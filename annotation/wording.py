@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.utils.translation import gettext as _
@@ -24,6 +25,17 @@ SPEAKERS = ("user", "assistant")
 def storable(text: str) -> str:
     """The text without what PostgreSQL can't keep: NUL, and halves of surrogate pairs. Each becomes U+FFFD."""
     return text.replace("\x00", "\ufffd").encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def storable_json(value: Any) -> Any:
+    """The same of all texts in it, names too. PostgreSQL's JSON knows no number that is none, or infinite: null."""
+    if isinstance(value, str):
+        return storable(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, Mapping):
+        return {storable(str(name)): storable_json(each) for name, each in value.items()}
+    return [storable_json(each) for each in value] if isinstance(value, list) else value
 
 
 def cleaned(text: str, *, longest: int) -> str:

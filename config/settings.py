@@ -35,6 +35,7 @@ if not SECRET_KEY:
         )
     SECRET_KEY = kept_secret(DATA / "secret_key", secrets.token_urlsafe(50))
 
+SECRET_KEY_FALLBACKS = env_list("SECRET_KEY_FALLBACKS", [])  # earlier ones, while they are replaced
 ALLOWED_HOSTS = env_list("ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"])
 CSRF_TRUSTED_ORIGINS = env_list("CSRF_TRUSTED_ORIGINS", [])
 
@@ -76,6 +77,7 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "allauth",
     "allauth.account",
+    "allauth.mfa",
     "csp",
     "django_htmx",
     "drf_spectacular",
@@ -93,12 +95,14 @@ MIDDLEWARE = [
     "csp.middleware.CSPMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
+    "config.errors.refuse_too_much",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "allauth.account.middleware.AccountMiddleware",
+    "annotation.second_factor.required",
     "django_htmx.middleware.HtmxMiddleware",
 ]
 
@@ -131,8 +135,9 @@ DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
 if env_bool("PREPARED_STATEMENTS", default=True):  # else none is ever (annotation.prepared)
     planned_once = {"prepare_threshold": 5, "options": "-c plan_cache_mode=force_generic_plan"}
     DATABASES["default"]["OPTIONS"] = planned_once | DATABASES["default"].get("OPTIONS", {})
-if env_str("CELERY_BROKER_URL").startswith(("redis://", "rediss://")):  # what limits sign-ins, for all servers together
-    CACHES: dict[str, Any] = {
+CACHES: dict[str, Any] = {"default": {"BACKEND": "config.cache.Table"}}  # what limits sign-ins and requests, for all
+if env_str("CELERY_BROKER_URL").startswith(("redis://", "rediss://")):
+    CACHES = {
         "default": {
             "BACKEND": "django.core.cache.backends.redis.RedisCache",
             "LOCATION": env_str("CELERY_BROKER_URL"),
@@ -183,6 +188,11 @@ ACCOUNT_SIGNUP_FIELDS = ["username*", "password1*", "password2*"]
 ACCOUNT_EMAIL_VERIFICATION = "none"
 ACCOUNT_LOGOUT_ON_GET = False
 ACCOUNT_RATE_LIMITS = {"login_failed": "10/m/ip,5/300s/key"}  # an address, a name
+MFA_ADAPTER = "annotation.second_factor.Encrypted"
+MFA_SUPPORTED_TYPES = ["totp", "recovery_codes"]
+MFA_TOTP_ISSUER = "Plumbline"
+MFA_TOTP_TOLERANCE = 1  # half a minute that clocks may be off, either way
+REQUIRE_MFA = env_list("REQUIRE_MFA", [])  # the roles that must have a second factor
 LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "home"
 ACCOUNT_LOGOUT_REDIRECT_URL = "account_login"
@@ -196,11 +206,15 @@ REST_FRAMEWORK = {
     ],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser", "rest_framework.parsers.MultiPartParser"],
-    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_PARSER_CLASSES": ["annotation.api.parsing.Json", "rest_framework.parsers.MultiPartParser"],
+    "DEFAULT_SCHEMA_CLASS": "annotation.api.schema.Schema",
     "DEFAULT_PAGINATION_CLASS": "rest_framework.pagination.LimitOffsetPagination",
     "PAGE_SIZE": 50,
+    "DEFAULT_THROTTLE_CLASSES": ["annotation.api.limiting.Everyone"],
+    "EXCEPTION_HANDLER": "annotation.api.limiting.answered",
 }
+API_REQUESTS_PER_MINUTE = env_int("API_REQUESTS_PER_MINUTE", 6_000)  # of a token, or of a person; 0: any number
+API_STRANGERS_PER_MINUTE = env_int("API_STRANGERS_PER_MINUTE", 60)  # of an address that does not sign in
 SPECTACULAR_SETTINGS = {
     "TITLE": "Plumbline",
     "DESCRIPTION": "Collect instructions, demonstrations and rankings; train on them; rank what the new model says.",
@@ -214,6 +228,7 @@ SPECTACULAR_SETTINGS = {
     "ENUM_NAME_OVERRIDES": {
         "ItemKind": "annotation.models.ItemKind",
         "Role": "annotation.models.Role",
+        "Scope": "annotation.models.Scope",
         "ReviewState": "annotation.models.ReviewState",
         "PromptKind": "annotation.models.PromptKind",
         "AssignmentState": "annotation.models.AssignmentState",
@@ -256,7 +271,9 @@ STORAGES = {
 if DEBUG:
     STORAGES["staticfiles"]["BACKEND"] = "django.contrib.staticfiles.storage.StaticFilesStorage"
 
-DATA_UPLOAD_MAX_MEMORY_SIZE = env_int("MAX_BODY_MB", 64) * 1024 * 1024
+DATA_UPLOAD_MAX_MEMORY_SIZE = env_int("MAX_BODY_MB", 64) * 1024 * 1024  # but for files
+MAX_UPLOAD_SIZE = env_int("MAX_UPLOAD_MB", 2_048) * 1024 * 1024  # with its file, which goes to the disk
+DATA_UPLOAD_MAX_NUMBER_FILES = 4
 
 LOGGING = {
     "version": 1,

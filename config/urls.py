@@ -11,6 +11,10 @@ from annotation.audiences import Anyone, Audience, SignedIn, Staff
 # One door for everybody, with its limits and its log.
 admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]
 
+handler400 = "config.errors.bad_request"
+handler404 = "config.errors.not_found"
+handler500 = "config.errors.server_error"
+
 urlpatterns = [
     path("", include("annotation.urls")),
     path("account/", include("allauth.urls")),

@@ -13,6 +13,7 @@ from django.utils.translation import gettext, gettext_lazy
 
 from annotation.forms.base import choice, several
 from annotation.models import Project, UseCase, User
+from annotation.numbers import row_number
 from annotation.templatetags.plumbline import language_name
 from training import generation, registry
 from training.algorithms.hyperparameters import STAGES
@@ -212,7 +213,8 @@ class StartForm(forms.Form):
         value = self["base"].value() or known.initial
         if isinstance(value, Policy):
             return value
-        return known.queryset.filter(pk=value).first() if str(value or "").isdigit() else None
+        found: Policy | None = known.queryset.filter(pk=row_number(str(value or ""))).first()
+        return found
 
 
 def joined(first: Any, then: Any) -> tuple[str, ...]:

@@ -21,6 +21,7 @@ class TokenAuthentication(BaseAuthentication):
             raise AuthenticationFailed(
                 _("This token is unknown or has expired. Make a new one under Account → Tokens.")
             )
+        token.is_used()
         return token.user, token
 
     def authenticate_header(self, request: Request) -> str:

@@ -8,9 +8,7 @@ from django.shortcuts import get_object_or_404
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import generics
-from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.parsers import MultiPartParser
-from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -125,19 +123,8 @@ class Allow(Endpoint):
         return Response(HeldSerializer(completion).data)
 
 
-class AnyMediaType(DefaultContentNegotiation):
-    """The file's format is in its address, whatever the client says it accepts."""
-
-    def select_renderer(
-        self, request: Request, renderers: object, format_suffix: str | None = None
-    ) -> tuple[BaseRenderer, str]:
-        renderer = list(renderers)[0]  # type: ignore[call-overload]
-        return renderer, renderer.media_type
-
-
 class Export(Endpoint):
     audience = Members(Role.RESEARCHER)
-    content_negotiation_class = AnyMediaType
 
     @extend_schema(
         responses={(200, media_type): OpenApiTypes.BINARY for media_type in exporting.FORMATS.values()},

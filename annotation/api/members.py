@@ -18,10 +18,9 @@ from rest_framework.response import Response
 
 from annotation import erasing, membership, my_work
 from annotation.api.base import Endpoint, checked
-from annotation.api.data import AnyMediaType
 from annotation.api.serializers import WithdrawnSerializer
 from annotation.audiences import Members, SignedIn
-from annotation.models import Invitation, Membership, PaidPer, PayRate, Role, UseCase, User
+from annotation.models import Invitation, Membership, PaidPer, PayRate, Role, Scope, UseCase, User
 from annotation.refusals import Refused
 
 
@@ -191,6 +190,7 @@ class InvitationDetail(Endpoint):
 
 class Join(Endpoint):
     audience = SignedIn()
+    scope = Scope.ANNOTATE
 
     @extend_schema(request=JoinSerializer, responses=JoinedSerializer)
     def post(self, request: Request) -> Response:
@@ -204,7 +204,6 @@ class Join(Endpoint):
 
 class Timesheets(Endpoint):
     audience = Members(Role.ADMIN)
-    content_negotiation_class = AnyMediaType
 
     @extend_schema(responses={(200, "text/csv"): OpenApiTypes.BINARY})
     def get(self, request: Request, slug: str) -> HttpResponse:

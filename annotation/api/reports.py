@@ -14,6 +14,7 @@ from annotation.api.base import Endpoint
 from annotation.audiences import Members
 from annotation.figures import Question
 from annotation.models import Report, ReportKind, Role, UseCase
+from annotation.numbers import row_number
 from annotation.quality.report import WhatIf
 
 
@@ -78,7 +79,7 @@ class Quality(Reports):
 
     def question(self) -> Question:
         sent = self.asked(WhatIfSerializer)
-        people = frozenset(int(who) if who.isdecimal() else who for who in sent["annotators"])
+        people = frozenset(who if (pk := row_number(who)) is None else pk for who in sent["annotators"])
         return WhatIf(people, frozenset(sent["use_cases"]), sent["since"], sent["until"]).as_question()
 
 

@@ -17,6 +17,7 @@ from annotation.models import (
     PromptKind,
     ReviewState,
     Role,
+    Scope,
     SkipReason,
     Upload,
     UseCase,
@@ -241,13 +242,17 @@ class ReleasedSerializer(serializers.Serializer[Any]):
 class TokenSerializer(serializers.ModelSerializer[ApiToken]):
     class Meta:
         model = ApiToken
-        fields: tuple[str, ...] = ("id", "name", "created_at", "expires_at")
+        fields: tuple[str, ...] = ("id", "name", "scopes", "created_at", "expires_at", "last_used_at")
         read_only_fields = fields
 
 
 class IssueSerializer(serializers.Serializer[Any]):
     name = serializers.CharField(max_length=80)
     days = serializers.IntegerField(min_value=1, max_value=365)
+    scopes = serializers.ListField(
+        child=serializers.ChoiceField(choices=Scope.choices), min_length=1, default=lambda: [Scope.READ],
+        help_text="What it may be used for, of what you may do.",
+    )  # fmt: skip
 
 
 class IssuedSerializer(TokenSerializer):
@@ -324,7 +329,7 @@ class ReviewedSerializer(serializers.Serializer[Any]):
     id = serializers.IntegerField(source="pk")
     prompt = serializers.SerializerMethodField(help_text="Its messages.")
     author = serializers.CharField(source="by.username", allow_null=True, default=None)
-    text = serializers.CharField(default=None)
+    text = serializers.CharField(allow_null=True, default=None)
     groups = serializers.ListField(child=serializers.ListField(child=serializers.CharField()), source="texts")
     review = serializers.ChoiceField(choices=ReviewState.choices)
     reason = serializers.CharField(source="why")

@@ -36,8 +36,9 @@ class TokenList(Endpoint, generics.ListAPIView[ApiToken]):
         if isinstance(request.auth, ApiToken):
             raise PermissionDenied(_("A token can't make tokens. Sign in, and make it under Account → Tokens."))
         sent = checked(IssueSerializer, request)
-        token, secret = ApiToken.issue(self.user, name=sent["name"], lifetime=timedelta(days=sent["days"]))
-        audit.record(audit.Action.TOKEN_MADE, actor=self.user, token=token.pk)
+        lifetime = timedelta(days=sent["days"])
+        token, secret = ApiToken.issue(self.user, name=sent["name"], lifetime=lifetime, scopes=sent["scopes"])
+        audit.record(audit.Action.TOKEN_MADE, actor=self.user, token=token.pk, scopes=token.scopes)
         return Response(TokenSerializer(token).data | {"token": secret}, status.HTTP_201_CREATED)
 
 

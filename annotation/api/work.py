@@ -18,7 +18,7 @@ from annotation import assignment as leases
 from annotation.api import serializers
 from annotation.api.base import Endpoint, checked, made_once
 from annotation.audiences import Members, OwnAssignment
-from annotation.models import Assignment, AssignmentState, ItemKind, Project, Role, SkipReason, User
+from annotation.models import Assignment, AssignmentState, ItemKind, Project, Role, Scope, SkipReason, User
 from annotation.refusals import Refused
 from annotation.wording import cleaned_messages
 
@@ -33,7 +33,11 @@ ANY_SUBMIT = PolymorphicProxySerializer(
 )
 
 
-class Take(Endpoint):
+class Work(Endpoint):
+    scope = Scope.ANNOTATE
+
+
+class Take(Work):
     audience = Members(Role.ANNOTATOR)
 
     @extend_schema(
@@ -48,7 +52,7 @@ class Take(Endpoint):
         return Response(content, status.HTTP_200_OK if content else status.HTTP_204_NO_CONTENT)
 
 
-class AssignmentDetail(Endpoint):
+class AssignmentDetail(Work):
     audience = OwnAssignment()
 
     @extend_schema(responses=serializers.AssignmentSerializer)
@@ -57,7 +61,7 @@ class AssignmentDetail(Endpoint):
         return Response(shown(self.assignment))
 
 
-class Submit(Endpoint):
+class Submit(Work):
     audience = OwnAssignment()
 
     @extend_schema(request=ANY_SUBMIT, responses=serializers.SubmittedSerializer)
@@ -70,7 +74,7 @@ class Submit(Endpoint):
         return _done(assignment, AssignmentState.SUBMITTED, self.user, **wanted)
 
 
-class Edit(Endpoint):
+class Edit(Work):
     audience = OwnAssignment()
 
     @extend_schema(request=ANY_SUBMIT, responses=serializers.SubmittedSerializer)
@@ -83,7 +87,7 @@ class Edit(Endpoint):
         return _done(assignment, AssignmentState.SUBMITTED, self.user, **wanted)
 
 
-class Improve(Endpoint):
+class Improve(Work):
     audience = OwnAssignment()
 
     @extend_schema(request=serializers.ImproveSerializer, responses=serializers.SubmittedSerializer)
@@ -96,7 +100,7 @@ class Improve(Endpoint):
         return _done(assignment, AssignmentState.SUBMITTED, self.user, take_next=False)
 
 
-class Appeal(Endpoint):
+class Appeal(Work):
     audience = OwnAssignment()
 
     @extend_schema(request=serializers.AppealSerializer, responses=serializers.AppealSerializer)
@@ -107,7 +111,7 @@ class Appeal(Endpoint):
         return Response(serializers.AppealSerializer(made).data)
 
 
-class Terms(Endpoint):
+class Terms(Work):
     audience = Members(Role.ANNOTATOR)
 
     @extend_schema(responses=serializers.TermsSerializer)
@@ -127,7 +131,7 @@ class Terms(Endpoint):
         return Response(serializers.TermsSerializer(content).data)
 
 
-class Skip(Endpoint):
+class Skip(Work):
     audience = OwnAssignment()
 
     @extend_schema(request=serializers.SkipSerializer, responses=serializers.SubmittedSerializer)
@@ -140,7 +144,7 @@ class Skip(Endpoint):
         return _done(assignment, AssignmentState(assignment.state), self.user, **sent)
 
 
-class PutBack(Endpoint):
+class PutBack(Work):
     audience = Members(Role.ANNOTATOR)
 
     @extend_schema(request=serializers.PutBackSerializer, responses=serializers.PutBackDoneSerializer)
@@ -152,7 +156,7 @@ class PutBack(Endpoint):
         return Response({"put_back": count, "next": following})
 
 
-class Withdraw(Endpoint):
+class Withdraw(Work):
     audience = OwnAssignment()
 
     @extend_schema(request=None, responses=serializers.LeaseSerializer)
@@ -163,7 +167,7 @@ class Withdraw(Endpoint):
         return _lease(assignment)
 
 
-class Leave(Endpoint):
+class Leave(Work):
     audience = Members(Role.ANNOTATOR)
 
     @extend_schema(request=None, responses=serializers.WithdrawnSerializer)
@@ -172,7 +176,7 @@ class Leave(Endpoint):
         return Response(withdrawing.leave(self.project, self.user).counts())
 
 
-class UndoSkip(Endpoint):
+class UndoSkip(Work):
     audience = OwnAssignment()
 
     @extend_schema(request=None, responses=serializers.LeaseSerializer)
@@ -184,7 +188,7 @@ class UndoSkip(Endpoint):
         return _lease(assignment)
 
 
-class Heartbeat(Endpoint):
+class Heartbeat(Work):
     audience = OwnAssignment()
 
     @extend_schema(request=None, responses=serializers.LeaseSerializer)
@@ -195,7 +199,7 @@ class Heartbeat(Endpoint):
         return _lease(assignment)
 
 
-class Draft(Endpoint):
+class Draft(Work):
     audience = OwnAssignment()
 
     @extend_schema(request=serializers.DraftSerializer, responses=serializers.LeaseSerializer)
@@ -206,7 +210,7 @@ class Draft(Endpoint):
         return _lease(assignment)
 
 
-class PointOut(Endpoint):
+class PointOut(Work):
     audience = Members(Role.ANNOTATOR)
 
     @extend_schema(request=serializers.TextsSerializer, responses=serializers.PointedOutSerializer)

@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy
 
 from annotation.forms.base import PageForm, capitalised, several
 from annotation.membership import LONGEST_INVITATION, MOST_INVITED
-from annotation.models import Membership, PaidPer, Project, Role, UseCase, User
+from annotation.models import Membership, PaidPer, Project, Role, Scope, UseCase, User
 from annotation.templatetags.plumbline import language_name
 
 
@@ -109,3 +109,6 @@ class EraseForm(PageForm):
 class TokenForm(PageForm):
     name = forms.CharField(label=gettext_lazy("What it is for"), max_length=80)
     days = forms.IntegerField(label=gettext_lazy("Days until it expires"), min_value=1, max_value=365, initial=90)
+    scopes = forms.MultipleChoiceField(
+        label=gettext_lazy("It may"), choices=Scope.choices, initial=[Scope.READ], widget=forms.CheckboxSelectMultiple
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from annotation.models.members import Invitation, PaidPer, PayRate
-from annotation.models.people import ApiToken, User
+from annotation.models.people import ApiToken, Scope, User
 from annotation.models.projects import Acceptance, Guidelines, Membership, Project, Role, Terms
 from annotation.models.reports import Report, ReportKind
 from annotation.models.reviews import AuditEntry, Review, WorkKind
@@ -66,6 +66,7 @@ __all__ = [
     "Review",
     "ReviewState",
     "Role",
+    "Scope",
     "SkipReason",
     "Split",
     "Terms",

@@ -12,6 +12,7 @@ from django.utils.translation import ngettext
 
 from annotation import assignment as leases
 from annotation.models import Assignment, Project, Role
+from annotation.numbers import row_numbers
 from annotation.views.decorators import SignedInRequest, project_page
 
 
@@ -25,7 +26,7 @@ def held_pieces(request: SignedInRequest, project: Project) -> HttpResponse:
 @project_page("POST", roles=(Role.ADMIN,))
 def release(request: SignedInRequest, project: Project) -> HttpResponse:
     """One piece, or as many as a button stands for."""
-    pieces = [int(pk) for pk in request.POST.getlist("piece") if pk.isdecimal()]
+    pieces = row_numbers(request.POST.getlist("piece"))
     count = leases.release(project, pieces, by=request.user)
     said = ngettext("%(count)d piece is free for others.", "%(count)d pieces are free for others.", count)
     messages.success(request, said % {"count": count})

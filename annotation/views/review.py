@@ -17,6 +17,7 @@ from django.utils.translation import ngettext
 from annotation import reviewing
 from annotation.forms import ReviewFilterForm
 from annotation.models import Completion, Project, ReviewState, Role, User, WorkKind
+from annotation.numbers import row_numbers
 from annotation.refusals import Refused
 from annotation.views.decorators import INVALID, SignedInRequest, project_page
 
@@ -60,7 +61,7 @@ def decided(request: SignedInRequest, project: Project, kind: WorkKind, found: Q
     state = VERBS.get(sent.get("verb", ""))
     if state is None:
         raise Refused(_("Choose what to do with the work: accept it, reject it, or put it back."))
-    marked = {int(pk) for pk in sent.getlist("piece") if pk.isdecimal()}
+    marked = set(row_numbers(sent.getlist("piece")))
     if not marked and "everything" not in sent:
         raise Refused(_("Mark the work that you mean first."))
     pieces = found.values("pk") if "everything" in sent else marked

@@ -12,6 +12,7 @@ from annotation import managing
 from annotation import screening as verbs
 from annotation.forms import ScreeningForm
 from annotation.models import Item, Project, Purpose, Role
+from annotation.numbers import row_numbers
 from annotation.refusals import Refused
 from annotation.views.decorators import INVALID, SignedInRequest, project_page
 
@@ -43,7 +44,7 @@ def choose(request: SignedInRequest, project: Project) -> HttpResponse:
     purpose = request.POST.get("purpose")
     if purpose not in (Purpose.QUALIFICATION, Purpose.GOLD):
         purpose = Purpose.QUALIFICATION
-    asked = [int(pk) for pk in request.POST.getlist("item") if pk.isdecimal()]
+    asked = row_numbers(request.POST.getlist("item"))
     count = verbs.choose(project, asked, purpose=Purpose(purpose), by=request.user)
     if count:
         said = ngettext("%d set is yours to answer.", "%d sets are yours to answer.", count)

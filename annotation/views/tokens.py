@@ -21,9 +21,10 @@ def tokens(request: SignedInRequest) -> HttpResponse:
     form = TokenForm(request.POST if request.method == "POST" else None)
     secret = ""
     if form.is_valid():
-        lifetime = timedelta(days=form.cleaned_data["days"])
-        token, secret = ApiToken.issue(request.user, name=form.cleaned_data["name"], lifetime=lifetime)
-        audit.record(audit.Action.TOKEN_MADE, actor=request.user, token=token.pk)
+        sent = form.cleaned_data
+        lifetime = timedelta(days=sent["days"])
+        token, secret = ApiToken.issue(request.user, name=sent["name"], lifetime=lifetime, scopes=sent["scopes"])
+        audit.record(audit.Action.TOKEN_MADE, actor=request.user, token=token.pk, scopes=token.scopes)
         form = TokenForm()
     context = {"form": form, "secret": secret, "tokens": ApiToken.objects.filter(user=request.user)}
     response = render(request, "account/tokens.html", context, status=INVALID if form.is_bound else 200)

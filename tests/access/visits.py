@@ -44,7 +44,7 @@ ROLES: dict[str, dict[str, frozenset[Role]]] = {
     "a stranger": {},
     ANONYMOUS: {},
 }
-WRITES = re.compile(r"(?:insert into|update|delete from) \"?(\w+)", re.IGNORECASE)
+WRITES = re.compile(r"(?:insert into|(?<!do )(?<!for )update|delete from) \"?(\w+)", re.IGNORECASE)
 
 
 @dataclass

@@ -54,7 +54,7 @@ def test_members_imports_exports_and_tokens_are_logged(world: World, sign_in: Si
     Client(headers={"Authorization": f"Bearer {make_token(world.rosa)}"}).get(
         "/api/v1/projects/capitals/export/rankings.jsonl"
     )
-    client.post("/account/tokens/", {"name": "nightly", "days": 3})
+    client.post("/account/tokens/", {"name": "nightly", "days": 3, "scopes": ["read"]})
     found = [(entry.action, entry.actor_id) for entry in AuditEntry.objects.order_by("pk")]
     assert found == [
         ("member_added", world.ada.pk),

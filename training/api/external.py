@@ -9,7 +9,7 @@ from rest_framework import status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from annotation.api.base import Conflict, Endpoint, checked
+from annotation.api.base import Conflict, checked
 from annotation.audiences import Members
 from annotation.models import Generator, Role
 from training.access import RESEARCHERS, AdminsOf, ResearchersOf
@@ -20,7 +20,7 @@ from training.api.serializers import (
     OneOutputRequestSerializer,
     OutputRequestSerializer,
 )
-from training.api.views import One, ProjectList
+from training.api.views import Endpoint, One, ProjectList
 from training.external import asking, registering
 from training.external.forms import FIELDS
 from training.models import ExternalModel, OutputRequest

@@ -16,6 +16,7 @@ from training.models import (
     Dataset,
     ExternalModel,
     OutputRequest,
+    Pause,
     Policy,
     RewardModel,
     Round,
@@ -272,6 +273,10 @@ class StartSerializer(serializers.Serializer[Any]):
 
 
 class AutomaticSerializer(serializers.ModelSerializer[AutomaticRounds]):
+    pause = serializers.ChoiceField(
+        Pause.choices, allow_blank=True, read_only=True, help_text="Why it waits for a person."
+    )
+
     class Meta:
         model = AutomaticRounds
         fields: ClassVar = [

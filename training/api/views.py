@@ -15,9 +15,12 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import BaseSerializer
 
-from annotation.api.base import Conflict, Endpoint
+from annotation.api.base import Conflict
+from annotation.api.base import Endpoint as BaseEndpoint
+from annotation.api.schema import CONFLICTS
 from annotation.audiences import Audiences
-from annotation.models import Project
+from annotation.models import Project, Scope
+from annotation.numbers import row_number
 from training import archives, automatic, datasets, outlook, registry, rounds, runs
 from training.access import RESEARCHERS, ResearchersOf
 from training.api import serializers
@@ -26,6 +29,10 @@ from training.differences import compare
 from training.evaluation import EvaluationRefused, policies, reward_models
 from training.models import Dataset, Policy, RewardModel, Round, TrainingRun
 from training.options import Options
+
+
+class Endpoint(BaseEndpoint):
+    scope = Scope.TRAIN
 
 
 class ProjectList(Endpoint, generics.ListAPIView[Any]):
@@ -156,7 +163,7 @@ class Curves(Endpoint):
     )
     def get(self, request: Request, slug: str) -> Response:
         asked = request.query_params.getlist("run")
-        if wrong := [number for number in asked if not number.isdecimal()]:
+        if wrong := [number for number in asked if row_number(number) is None]:
             raise ValidationError({"run": f"{wrong[0]!r} is no number of a run."})
         runs = self.project.runs.filter(pk__in=asked).select_related("policy", "rewardmodel").order_by("pk")
         if missing := {int(number) for number in asked} - {run.pk for run in runs}:
@@ -259,7 +266,7 @@ class Archive(Endpoint):
 
     audience: Audiences = ResearchersOf(Policy)
 
-    @extend_schema(responses={(200, "application/x-tar"): OpenApiTypes.BINARY})
+    @extend_schema(responses={(200, "application/x-tar"): OpenApiTypes.BINARY, **CONFLICTS})
     def get(self, request: Request, pk: int) -> HttpResponseBase:
         try:
             return archives.download(self.opened)
@@ -304,7 +311,7 @@ class OneDataset(One):
 class DatasetDifference(Endpoint):
     audience = ResearchersOf(Dataset)
 
-    @extend_schema(responses=serializers.DifferenceSerializer)
+    @extend_schema(responses={200: serializers.DifferenceSerializer, **CONFLICTS})
     def get(self, request: Request, pk: int, other: int) -> Response:
         """What sets the dataset `other` apart from this one of the same project: rows, and how it was made."""
         before = self.opened

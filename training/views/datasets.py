@@ -11,6 +11,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, gettext_noop
 
 from annotation.models import Project, UseCase
+from annotation.numbers import row_number
 from annotation.templatetags.plumbline import language_name
 from annotation.views.decorators import SignedInRequest
 from training import auditing, data_card
@@ -96,7 +97,7 @@ def difference(request: SignedInRequest, dataset: Dataset) -> HttpResponse:
     chosen = request.GET.get("with", "")
     other: Dataset | None
     if chosen:
-        other = get_object_or_404(others, pk=chosen if chosen.isdecimal() else 0)
+        other = get_object_or_404(others, pk=row_number(chosen))
     else:
         other = others.filter(pk__lt=dataset.pk).first() or others.last()
     context: dict[str, Any] = {"project": dataset.project, "dataset": dataset, "others": others, "other": other}

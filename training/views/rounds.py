@@ -10,6 +10,7 @@ from django.http import HttpResponse
 from django.shortcuts import redirect, render
 
 from annotation.models import Completion, Item, ItemKind, Project, Ranking
+from annotation.numbers import row_number
 from annotation.views.decorators import INVALID, SignedInRequest
 from annotation.views.live import live
 from training import automatic, outlook, rounds, runs, stage_inputs
@@ -75,7 +76,8 @@ def _start(request: SignedInRequest, project: Project, form: StartForm) -> Round
 
 def _like(project: Project, number: str) -> Round | None:
     """The round whose settings the form begins with."""
-    return project.rounds.filter(number=number).first() if number.isdecimal() and len(number) < 10 else None
+    wanted = row_number(number)
+    return None if wanted is None else project.rounds.filter(number=wanted).first()
 
 
 def _next_number(project: Project) -> int:
