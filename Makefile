@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help run setup test test-long faults lint fmt messages constraints
+.PHONY: help run setup test test-long faults lint audit fmt messages constraints
 
 PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11 python; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
@@ -38,6 +38,13 @@ lint: ## Check style, types, imports, templates, migrations and translations
 	.venv/bin/djhtml --tabwidth 2 --check templates
 	$(VENV) manage.py makemigrations --check --dry-run
 	$(VENV) manage.py translations --check
+
+audit: ## Look our dependencies up among those with known weaknesses (skipped where pypi.org can't be asked)
+	@if $(PYTHON) -c "import json, urllib.request as u; \
+	assert json.load(u.urlopen('https://pypi.org/pypi/django/1.11/json', timeout=10))['vulnerabilities']" 2>/dev/null; then \
+	venv=$$(mktemp -d) && $(PYTHON) -m venv $$venv && $$venv/bin/pip install --quiet pip-audit && \
+	$$venv/bin/pip-audit --requirement constraints.txt --disable-pip --no-deps; found=$$?; rm -rf $$venv; exit $$found; \
+	else echo "Skipped: https://pypi.org/pypi, which tells of known weaknesses, can't be asked from here."; fi
 
 fmt: ## Put the code and the templates into their form
 	@$(INSTALL) --groups train,test,dev

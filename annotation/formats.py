@@ -38,6 +38,12 @@ LONGEST_LINE = 8 * MEGABYTE
 MOST_UNPACKED = 64 * MEGABYTE
 MOST_LISTED = 16 * 1024 * 1024
 CHUNK = 64 * 1024
+PARQUET = "Parquet"
+KINDS_BY_START = {
+    b"PAR1": PARQUET, b"PK\x03\x04": "ZIP (XLSX)", b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ\x00": "xz",
+    b"7z\xbc\xaf": "7z", b"\x28\xb5\x2f\xfd": "zstd", b"Rar!": "RAR", b"%PDF": "PDF", b"\xd0\xcf\x11\xe0": "XLS",
+    b"SQLite format": "SQLite", b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16", b"\x89PNG": "PNG", b"\x80\x04": "pickle",
+}  # fmt: skip
 BOM = "\ufeff"  # tells a spreadsheet that the file is UTF-8
 RUNS_IN_A_SPREADSHEET = re.compile(r"'*(?:\s*[=+\-@＝＋－＠]|[\t\r\n])")  # full-width forms run too
 
@@ -64,7 +70,17 @@ def read(file: IO[bytes], name: str) -> Iterator[tuple[int, Row | UnreadableRow]
     if reader is None:
         found = _("The file's name is %(name)s; expected one that ends in .jsonl, .csv or .parquet.") % {"name": name}
         return iter([(0, UnreadableRow(found))])
+    if (kind := _kind_of(file)) and not (kind == PARQUET and reader is _read_parquet):
+        found = _("By its content the file is %(kind)s; expected JSON lines or CSV, in UTF-8, or Parquet.")
+        return iter([(0, UnreadableRow(found % {"kind": kind}))])
     return reader(file)
+
+
+def _kind_of(file: IO[bytes]) -> str:
+    """What the file is by its first bytes, where it is none of texts."""
+    before, start = file.tell(), file.read(max(map(len, KINDS_BY_START)))
+    file.seek(before)
+    return next((kind for beginning, kind in KINDS_BY_START.items() if start.startswith(beginning)), "")
 
 
 # ── JSON lines ───────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -134,11 +150,12 @@ def cell(value: Any) -> Any:
 def _read_csv(file: IO[bytes]) -> Iterator[tuple[int, Row | UnreadableRow]]:
     csv.field_size_limit(LONGEST_LINE)
     text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
-    reader = csv.DictReader(text, restkey="", strict=True)
+    lines = _Lines(text)
+    reader = csv.DictReader(lines, restkey="", strict=True)
     number = 1
     try:
         while reader.fieldnames:
-            number = reader.line_num + 1
+            number, lines.taken = reader.line_num + 1, 0
             cells = next(reader, None)
             if cells is None:
                 return
@@ -149,6 +166,25 @@ def _read_csv(file: IO[bytes]) -> Iterator[tuple[int, Row | UnreadableRow]]:
         yield number, UnreadableRow(_("The line is not CSV: %(error)s.") % {"error": error})
     finally:
         text.detach()
+
+
+class _Lines:
+    """The lines of a text; csv.Error where those `taken` for one row are longer than a line of JSON may be."""
+
+    def __init__(self, text: io.TextIOWrapper) -> None:
+        self.text, self.taken = text, 0
+
+    def __iter__(self) -> _Lines:
+        return self
+
+    def __next__(self) -> str:
+        line = self.text.readline(LONGEST_LINE)
+        self.taken += len(line)
+        if self.taken >= LONGEST_LINE:
+            raise csv.Error(_("it is longer than 8 MB; the rest of the file was not read"))
+        if not line:
+            raise StopIteration
+        return line
 
 
 def _uncelled(cells: dict[str, Any]) -> Row | UnreadableRow:

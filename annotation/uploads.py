@@ -28,6 +28,7 @@ from annotation.wording import storable
 
 KEPT = timedelta(days=2)
 MOST_BEGUN = 3
+MOST_HELD = 20  # files of one project that wait for somebody, as they take up disk
 LONGEST_SHOWN = 600
 TASK = "annotation.tasks.carry_on"
 
@@ -36,6 +37,8 @@ def receive(
     project: Project, kind: str, file: UploadedFile[Any], *, user: User, keep_good: bool | None = None
 ) -> Upload:
     """Keep the file and have it looked through. `keep_good`: what is to become of it then; None: wait for `confirm`."""
+    if project.uploads.exclude(state=UploadState.DONE).count() >= MOST_HELD:
+        raise Refused(_("%(most)d files wait already. Import or forget some of them first.") % {"most": MOST_HELD})
     name = storable(file.name or "")[-200:]  # with its ending
     with transaction.atomic():
         upload = Upload.objects.create(

@@ -32,8 +32,12 @@ def import_(request: SignedInRequest, project: Project) -> HttpResponse:
     form = ImportForm(request.POST, request.FILES) if request.method == "POST" else ImportForm()
     if form.is_valid():
         sent = form.cleaned_data
-        upload = uploads.receive(project, sent["kind"], sent["file"], user=request.user)
-        return redirect("import-file", project.slug, upload.pk)
+        try:
+            upload = uploads.receive(project, sent["kind"], sent["file"], user=request.user)
+        except Refused as refusal:
+            form.add_error("file", str(refusal))
+        else:
+            return redirect("import-file", project.slug, upload.pk)
     examples = [(KIND_LABELS[kind], EXAMPLES[kind]) for kind in importing.KINDS]
     lately = [(upload, KIND_LABELS[upload.kind]) for upload in project.uploads.select_related("user")[:LATELY]]
     context = {"project": project, "form": form, "examples": examples, "lately": lately}

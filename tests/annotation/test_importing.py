@@ -225,6 +225,14 @@ def test_what_the_database_can_not_keep_is_replaced(world: World) -> None:
         ("rows.csv", b'prompt\n"one\n', 2, "not CSV"),
         ("rows.csv", b"prompt\none,two\n", 2, "more cells"),
         ("rows.parquet", b"PAR1 but not really", 1, "not a Parquet file"),
+        ("rows.csv", b"PAR1 and so on", 0, "the file is Parquet"),
+        ("rows.csv", b"PK\x03\x04 and so on", 0, "the file is ZIP"),
+        ("rows.jsonl", b"\x1f\x8b and so on", 0, "the file is gzip"),
+        ("rows.parquet", b"\x80\x04\x95 and so on", 0, "the file is pickle"),
+        ("rows.csv", "\ufeffprompt".encode("utf-16"), 0, "the file is UTF-16"),
+        ("rows.csv", b"prompt\n" + b"a," * 5_000_000, 2, "longer than 8 MB"),
+        ("rows.csv", b"prompt\n" + b'"a\n",' * 2_500_000, 2, "longer than 8 MB"),
+        ("rows.csv", b"a," * 5_000_000, 1, "longer than 8 MB"),
     ],
 )
 def test_a_file_that_makes_no_sense_is_reported(
@@ -233,6 +241,12 @@ def test_a_file_that_makes_no_sense_is_reported(
     report = import_rows(world.project, "instructions", SimpleUploadedFile(name, content), user=world.ada)
     assert (report.rows, report.errors[0].line) == (0, line)
     assert reason in report.errors[0].message
+
+
+def test_many_short_rows_of_csv_are_no_long_one(world: World) -> None:
+    content = b"prompt,note\n" + b"".join(b"%d,%s\n" % (number, b"x" * 90_000) for number in range(100))
+    report = import_rows(world.project, "instructions", SimpleUploadedFile("rows.csv", content), user=world.ada)
+    assert (report.rows, report.errors) == (100, [])
 
 
 def test_csv_is_read_with_its_line_numbers(world: World) -> None:

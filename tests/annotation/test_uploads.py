@@ -277,3 +277,26 @@ class TestApi:
             assert Api(person).client.delete(f"/api/v1/{path}").status_code == expected
         assert Api(world.ada).client.delete(f"/api/v1/{path}").status_code == 204
         assert not Upload.objects.exists()
+
+
+def test_only_so_many_files_of_a_project_wait(world: World) -> None:
+    for _number in range(uploads.MOST_HELD):
+        received(world, BAD)
+    with pytest.raises(Refused, match="20 files wait"):
+        received(world, GOOD)
+    assert Upload.objects.count() == uploads.MOST_HELD
+    uploads.discard(world.project.uploads.first())
+    assert received(world, GOOD, keep_good=True).state == UploadState.DONE
+
+
+def test_a_body_that_is_too_large_is_refused_before_it_is_read(world: World, settings: Any) -> None:
+    settings.MAX_UPLOAD_SIZE = settings.DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
+    api, large = Api(world.ada), "x" * 2 * 1024 * 1024
+    refused = api.upload("projects/capitals/import/instructions/", large)
+    assert (refused.status_code, refused.json()["detail"]) == (413, "At most 1 MB are read at once.")
+    assert api.client.patch("/api/v1/projects/capitals/", large, content_type="application/json").status_code == 413
+    page = api.client.post("/projects/capitals/import/", {"file": SimpleUploadedFile("a.csv", large.encode())})
+    assert (page.status_code, "At most 1 MB" in page.content.decode()) == (413, True)
+    settings.MAX_UPLOAD_SIZE = 4 * 1024 * 1024
+    assert api.upload("projects/capitals/import/instructions/", large).status_code == 202
+    assert api.client.patch("/api/v1/projects/capitals/", large, content_type="application/json").status_code == 413
