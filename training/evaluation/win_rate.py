@@ -27,7 +27,7 @@ STEPS, LONGEST_STEP, CLOSE = 60, 2.0, 1e-9
 
 @dataclass(frozen=True)
 class Duel:
-    """One pair of outputs to a prompt. `won`: 1 where the first policy's was preferred, ½ for a tie, 0; lengths alike."""
+    """One pair of outputs to a prompt. `won`: 1 where the first policy's was preferred, ½ for a tie, else 0."""
 
     prompt: int
     won: float
