@@ -36,7 +36,7 @@ def shown(round: Round) -> Shown | None:
     return Shown(
         gate=gate,
         judged=gate.result.get("judgements", judged),
-        settled=settled,
+        settled=gate.result.get("settled", settled),
         sentences=list(_sentences(round, gate)),
         figures=[(meanings.meaning(name), gate.result[name]) for name in named if name in gate.result],
         decisions=list(round.decisions.select_related("made_by")),
