@@ -154,12 +154,18 @@ def add_completions(generator: Generator, rows: Iterable[NewCompletion]) -> list
 
 
 def add_ranking_items(
-    project: Project, sets: Iterable[RankingSet], *, priority: int = 0, overlap: int | None = None
+    project: Project,
+    sets: Iterable[RankingSet],
+    *,
+    priority: int = 0,
+    overlap: int | None = None,
+    sealed: bool = False,
 ) -> list[Item]:
     """Put sets of outputs in the ranking queue, each of one prompt.
 
     Of equal texts one is shown, and the others take its rank. Outputs that say who wrote them are held out. A set of
-    which fewer than two are left to show makes no item.
+    which fewer than two are left to show makes no item. What is ranked of `sealed` ones stays out of every figure and
+    dataset until they are unsealed.
     """
     added: list[Item] = []
     with transaction.atomic():
@@ -170,6 +176,7 @@ def add_ranking_items(
                     project=project, kind=ItemKind.RANKING, prompt=prompt, **members, author_id=prompt.author_id,
                     language=prompt.language, priority=priority, overlap=annotators,
                     open_slots=list(range(1, annotators + 1)), harmful=harmful or prompt.harmful, chosen_by=chosen_by,
+                    sealed=sealed,
                 )
                 for prompt, completion_ids, harmful, chosen_by in batch
                 for annotators in [_overlap(project, prompt) if overlap is None else overlap]

@@ -159,6 +159,18 @@ def reopen(prompts: Collection[int]) -> None:
         cursor.execute(sql.OPEN, {"prompts": list(prompts)})
 
 
+def withhold(items: Collection[int]) -> None:
+    """Ask nobody any more about these pieces. Who is at one of them may finish."""
+    with connection.cursor() as cursor:
+        cursor.execute(sql.WITHHOLD, {"items": list(items)})
+
+
+def ask_again(items: Collection[int]) -> None:
+    """Undo `withhold`."""
+    with connection.cursor() as cursor:
+        cursor.execute(sql.ASK_AGAIN, {"items": list(items)})
+
+
 @transaction.atomic
 def release(project: Project, assignments: Iterable[int], *, by: User) -> int:
     """Give pieces that people hold back to the queue, as if their time had run out; how many there were.

@@ -256,10 +256,17 @@ order by id for update
 LOCK_LEASE = "select id from annotation_assignment where id = %(assignment)s for update"
 
 # Of those that are not rejected any more, every slot is open that nobody holds or has used.
-OPEN = """
+_OPEN = """
 update annotation_item item set open_slots = array(
     select number from generate_series(1, item.overlap) number
     where not exists (select from annotation_assignment used
         where used.item_id = item.id and used.slot = number and used.state in ('leased', 'submitted')))
-where item.prompt_id = any(%(prompts)s) and item.purpose = ''
+where {chosen} and item.purpose = ''
 """
+OPEN = _OPEN.replace("{chosen}", "item.prompt_id = any(%(prompts)s)")
+
+# Of single pieces, the same. One that has lost its prompt, or whose prompt is rejected, stays closed.
+WITHHOLD = "update annotation_item set open_slots = '{}' where id = any(%(items)s) and not open_slots = '{}'"
+ASK_AGAIN = _OPEN.replace(
+    "{chosen}", "item.id = any(%(items)s) and item.prompt_id is not null and {is wanted}"
+).replace("{is wanted}", IS_WANTED)

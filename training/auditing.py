@@ -20,6 +20,8 @@ class Action(models.TextChoices):
     ROUND_CANCELLED = "round_cancelled", _("cancelled a round")
     ROUND_RETRIED = "round_retried", _("tried a round again")
     AUTOMATIC_ROUNDS = "automatic_rounds", _("changed when rounds start automatically")
+    GATE_ENDED = "gate_ended", _("ended a round's gate")
+    GATE_DECIDED = "gate_decided", _("decided about a round's policy")
     POLICY_ADDED = "policy_added", _("added a policy")
     POLICY_PUBLISHED = "policy_published", _("published a policy")
     POLICY_PUT_BACK = "policy_put_back", _("went back to a policy")
@@ -39,6 +41,8 @@ SENTENCES = {
     Action.ROUND_CANCELLED: _("round %(round)s"),
     Action.ROUND_RETRIED: _("round %(round)s"),
     Action.AUTOMATIC_ROUNDS: _("on: %(on)s"),
+    Action.GATE_ENDED: _("round %(round)s: %(outcome)s"),
+    Action.GATE_DECIDED: _("round %(round)s, published: %(publish)s; %(reason)s"),
     Action.POLICY_ADDED: _("policy %(policy)s"),
     Action.POLICY_PUBLISHED: _("policy %(policy)s of round %(round)s"),
     Action.POLICY_PUT_BACK: _("policy %(policy)s, in the place of policy %(before)s"),

@@ -70,7 +70,7 @@ def _learnt(project: Project) -> dict[str, int]:
 
 
 def _is_due(rule: AutomaticRounds, last: Round | None) -> bool:
-    if last and (last.state == RoundState.RUNNING or last.created_at + timedelta(hours=rule.hours) > timezone.now()):
+    if last and (last.state in rounds.UNDER_WAY or last.created_at + timedelta(hours=rule.hours) > timezone.now()):
         return False
     new = new_rows(rule.project)
     wanted = {"rankings": rule.rankings, "demonstrations": rule.demonstrations}

@@ -51,7 +51,7 @@ def arguments(run: TrainingRun, *, supervisor: int) -> list[str]:
     """What follows `python -m training.algorithms`."""
     settings_file = run.folder / INPUTS / "hyperparameters.json"
     common = ["--hyperparameters", str(settings_file), "--supervisor", str(supervisor)]
-    return [run.stage, *stage_flags(run), *common]
+    return [run.algorithm, *stage_flags(run), *common]
 
 
 def stage_flags(run: TrainingRun) -> list[str]:
@@ -95,7 +95,7 @@ def stage_flags(run: TrainingRun) -> list[str]:
                 "prompts": given / "prompts.jsonl",
                 "reward-model": _location(run.judge),
             }
-        case Stage.SAMPLE:
+        case Stage.SAMPLE | Stage.GATE:
             flags |= {
                 "policy": _location(run.base),
                 "prompts": given / "prompts.jsonl",

@@ -21,6 +21,7 @@ from django.utils.translation import gettext as _
 from annotation import editing, exporting, screening
 from annotation.adding import batched
 from annotation.models import Completion, Demonstration, Pool, Project, Prompt, Ranking, ReviewState, Split, User
+from annotation.models.work import UNSEALED
 from training import data_card, formats, parquet
 from training.lineage import code_version, sha256_of
 from training.models import Dataset
@@ -47,12 +48,14 @@ def freeze(
     filters: Mapping[str, list[str]] | None = None,
     needed: Mapping[str, int] = NEEDED,
     prompts_per_author: int | None = None,
+    without_gates: bool = False,
 ) -> Dataset:
     """A dataset of all that the project holds now. Refused, with counts, where a file would have less than `needed`.
 
     Training prompts and held-out ones are apart by their authors; rankings train the reward model only where the
     prompt is in its pool, and PPO gets the prompts of the other. Of no author are there more than
-    `prompts_per_author`, the first ones; prompts that came in files without an author are all kept.
+    `prompts_per_author`, the first ones; prompts that came in files without an author are all kept. What was judged at
+    gates is held out as its prompts are, and left out altogether with `without_gates`.
     """
     filters = dict(filters or {})
     if unknown := sorted(filters.keys() - set(FILTERS)):
@@ -64,7 +67,7 @@ def freeze(
     draft.mkdir(parents=True)
     try:
         with editing.closed(project):
-            frozen = _Freeze(project, filters, prompts_per_author)
+            frozen = _Freeze(project, filters, prompts_per_author, without_gates=without_gates)
             files = {name: write_rows(draft / name, rows) for name, rows in frozen.files().items()}
             _refuse_if_too_little(files, needed, frozen.left_out)
             for name, source in parquet.sources().items():
@@ -121,7 +124,14 @@ def write_rows(path: Path, rows: Iterable[Any]) -> dict[str, Any]:
 class _Freeze:
     """One look at a project: nothing that comes in while the files are written is in some of them and not in others."""
 
-    def __init__(self, project: Project, filters: Mapping[str, list[str]], prompts_per_author: int | None) -> None:
+    def __init__(
+        self,
+        project: Project,
+        filters: Mapping[str, list[str]],
+        prompts_per_author: int | None,
+        *,
+        without_gates: bool,
+    ) -> None:
         self.project = project
         self.guidelines: dict[str, Counter[str]] = {"demonstrations": Counter(), "rankings": Counter()}
         self.left_out: LeftOut = {"prompts": Counter(), "demonstrations": Counter(), "rankings": Counter()}
@@ -145,6 +155,14 @@ class _Freeze:
         demonstrations = self._of_prompts(usable, beyond, Demonstration.objects.filter(id__lte=up_to["demonstrations"]))
         self.demonstrations = self._by(qualified, "author", demonstrations)
         rankings = self._of_prompts(usable, beyond, Ranking.objects.filter(id__lte=up_to["rankings"]))
+        sealed = rankings.exclude(UNSEALED)
+        self.left_out["rankings"]["at a gate that is not decided"] = sealed.count()
+        rankings = rankings.filter(UNSEALED)
+        if without_gates:
+            self.filters["without_gates"] = True
+            at_gates = rankings.filter(assignment__item__gate_pair__isnull=False)
+            self.left_out["rankings"]["judged at gates"] = at_gates.count()
+            rankings = rankings.exclude(pk__in=at_gates.values("pk"))
         aside = rankings.filter(assignment__in=screening.asides(project).values("pk"))
         self.left_out["rankings"]["qualification, gold and repeats"] = aside.count()
         self.rankings = self._by(qualified, "annotator", rankings.exclude(pk__in=aside.values("pk")))

@@ -19,8 +19,8 @@ from training import generation, registry
 from training.algorithms.hyperparameters import STAGES
 from training.datasets import FILTERS, DatasetError, freeze
 from training.hyperparameters import AUTO, InputError, settle
-from training.models import FIRST, LAST, USUAL, Dataset, Policy, RewardModel, Round, RoundStage, Stage, road
-from training.options import ACTIVE, PLAIN, Options, needs_reward_model, stage_problems
+from training.models import FIRST, GATED, LAST, USUAL, Dataset, Policy, RewardModel, Round, RoundStage, Stage, road
+from training.options import ACTIVE, MOST_JUDGEMENTS, PLAIN, Options, needs_reward_model, stage_problems
 from training.rounds import usual_base
 
 PRESETS = [
@@ -37,6 +37,7 @@ SELECTION = [
 PUBLISH = [
     ("auto", gettext_lazy("at once: sample outputs and put them in the ranking queue")),
     ("manual", gettext_lazy("wait until somebody has looked and presses Publish")),
+    (GATED, gettext_lazy("publish it if people prefer it: blind comparisons with the current policy first (a gate)")),
 ]
 ABOUT = {
     Stage.SFT: gettext_lazy("learns from people's answers"),
@@ -54,6 +55,7 @@ CAP_HELP = gettext_lazy(
 )
 BY_THE_ROUND = {"seed"}  # one for all stages, so not asked again for each
 LOOKED_AT_FIRST = ("learning_rate", "batch_size", "epochs")
+AT_THE_GATE = ("gate_judgements", "gate_bar")
 NO_MORE = "none"
 THEN = [
     (RoundStage.PPO, gettext_lazy("PPO: practise against the reward model")),
@@ -99,6 +101,15 @@ class StartForm(forms.Form):
         label=gettext_lazy("When the new policy is trained"), choices=PUBLISH, initial="auto", required=False,
         widget=forms.RadioSelect,
     )  # fmt: skip
+    gate_judgements = forms.IntegerField(
+        label=gettext_lazy("Judgements at the gate"), min_value=1, max_value=MOST_JUDGEMENTS, required=False,
+        help_text=gettext_lazy("With a gate: so many pairs are judged, by one person each, before anybody looks."),
+    )  # fmt: skip
+    gate_bar = forms.FloatField(
+        label=gettext_lazy("Win rate that publishes"), min_value=0, max_value=0.99, required=False,
+        widget=forms.NumberInput({"step": "any"}),
+        help_text=gettext_lazy("The interval's lower end has to lie above it, also at equal length. 0.5: as good."),
+    )  # fmt: skip
     prompts = forms.IntegerField(
         label=gettext_lazy("Prompts to answer for the queue"), min_value=0, max_value=100_000, required=False,
         help_text=gettext_lazy("How many prompts the new policy answers; each becomes one set of outputs to rank."),
@@ -135,8 +146,12 @@ class StartForm(forms.Form):
         self.fields["reward_model"].initial = models.first()
         self.fields["stages"].initial, self.fields["then"].initial = list(FIRST), RoundStage.PPO
         for option in dataclasses.fields(Options):
-            if option.name in ("prompts", "evaluation_prompts", "seed", "random_share"):
+            if option.name in ("prompts", "evaluation_prompts", "seed", "random_share", *AT_THE_GATE):
                 self.fields[option.name].initial = option.default
+        last = project.rounds.order_by("-number").first()
+        if last and last.options.get("publish") == GATED:  # the project's own bar, until somebody changes it
+            for name in ("publish", *AT_THE_GATE):
+                self.fields[name].initial = last.options[name]
         self.chosen = joined(self["stages"].value(), self["then"].value())
         self.settable = [Stage(stage) for stage in road(self.chosen) if stage.value in ABOUT]
         for stage in self.settable:
@@ -277,6 +292,7 @@ class FreezeForm(forms.Form):
     prompts_per_author = forms.IntegerField(label=CAP, min_value=1, required=False, help_text=CAP_HELP)
     languages = several(gettext_lazy("Only these languages"), [])
     use_cases = several(gettext_lazy("Only these use cases"), UseCase.choices)
+    without_gates = forms.BooleanField(label=gettext_lazy("Without what was judged at gates"), required=False)
 
     def __init__(self, project: Project, data: Any = None) -> None:
         super().__init__(data, label_suffix="")
@@ -289,7 +305,10 @@ class FreezeForm(forms.Form):
         filters = {name: chosen for name in FILTERS if (chosen := self.cleaned_data[name])}
         cap = self.cleaned_data["prompts_per_author"]
         try:
-            return freeze(self.project, user=user, filters=filters, prompts_per_author=cap)
+            return freeze(
+                self.project, user=user, filters=filters, prompts_per_author=cap,
+                without_gates=self.cleaned_data["without_gates"],
+            )  # fmt: skip
         except DatasetError as error:
             self.add_error(None, str(error))
             return None

@@ -48,10 +48,10 @@ def choose_prompts(
     """
     train = _by_coverage(project, seed=seed).filter(split=Split.TRAIN, pool=Pool.REWARD)
     held_out = _by_coverage(project, seed=seed).exclude(split=Split.TRAIN)
-    tested = _distinct(held_out, round(count * held_out_share))
-    trained = _distinct(train, pool * (count - len(tested)))
+    tested = distinct(held_out, round(count * held_out_share))
+    trained = distinct(train, pool * (count - len(tested)))
     if (missing := count - len(tested) - len(trained)) > 0:
-        tested = _distinct(held_out, len(tested) + missing)
+        tested = distinct(held_out, len(tested) + missing)
     return [formats.prompt_row(prompt) for prompt in (*trained, *tested)]
 
 
@@ -116,7 +116,7 @@ def register_samples(run: TrainingRun) -> dict[str, int]:
         for sample in chosen:
             kept[sample.get("beside", False)].append(
                 NewCompletion(
-                    prompt_id=row["id"], text=sample["text"], sampling=_settings(run, sample), seed=sample["seed"]
+                    prompt_id=row["id"], text=sample["text"], sampling=settings_of(run, sample), seed=sample["seed"]
                 )
             )
     sets: dict[int, list[Completion]] = {}
@@ -176,7 +176,7 @@ def outputs_of(run: TrainingRun) -> Iterator[tuple[int, list[NewCompletion]]]:
         yield (
             row["id"],
             [
-                NewCompletion(row["id"], sample["text"].strip(), _settings(run, sample), sample["seed"])
+                NewCompletion(row["id"], sample["text"].strip(), settings_of(run, sample), sample["seed"])
                 for sample in row["completions"]
             ],
         )
@@ -194,7 +194,7 @@ def _by_coverage(project: Project, *, seed: int) -> QuerySet[Prompt]:
     )
 
 
-def _distinct(prompts: QuerySet[Prompt], count: int) -> list[Prompt]:
+def distinct(prompts: QuerySet[Prompt], count: int) -> list[Prompt]:
     """The first `count` with different texts."""
     chosen: dict[str, Prompt] = {}
     for prompt in prompts.iterator(chunk_size=500):
@@ -241,7 +241,8 @@ def _distinct_texts(samples: list[dict[str, Any]], *, k: int, counts: MutableMap
     return list(kept.values())
 
 
-def _settings(run: TrainingRun, sample: dict[str, Any]) -> dict[str, Any]:
+def settings_of(run: TrainingRun, sample: dict[str, Any]) -> dict[str, Any]:
+    """What an output's row keeps of how it was sampled."""
     named = ("temperature", "top_k", "top_p", "max_new_tokens")
     is_best = run.stage == Stage.BEST_OF_N and not sample.get("beside")
     return {

@@ -11,6 +11,7 @@ from training.algorithms.errors import InputError
 from training.algorithms.hyperparameters import STAGES
 from training.algorithms.presets import PRESETS, checked, resolve
 from training.models import Policy
+from training.models.runs import CARRIED_OUT_BY
 
 AUTO = "auto"
 SMALL_MODEL_BYTES = 64 * 1024 * 1024
@@ -28,6 +29,7 @@ def settle(
     stage: str, *, preset: str, rows: Rows, policy: Policy | None = None, values: Mapping[str, Any] | None = None
 ) -> Values:
     """All settings of a stage, checked; `rows` counts a dataset's files. InputError names every problem at once."""
+    stage = CARRIED_OUT_BY.get(stage, stage)
     scaled: Values = {}
     if chosen_preset(preset, policy) == "paper":
         scaled = _fitted(stage, rows, positions=_positions(policy)) if stage in STAGES else {}

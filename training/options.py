@@ -9,10 +9,13 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from training.hyperparameters import AUTO, PRESETS, checked
-from training.models import FIRST, LAST, USUAL, RoundStage, road
+from training.models import FIRST, GATED, LAST, USUAL, RoundStage, road
 
 CHOICES = (*FIRST, *LAST)
 PLAIN, ACTIVE = "plain", "active"
+PUBLISH = ("auto", "manual", GATED)
+TRAINS_A_POLICY = {RoundStage.SFT, RoundStage.PPO, RoundStage.DPO}
+MOST_JUDGEMENTS = 5_000
 
 
 class RoundRefused(Exception):
@@ -24,7 +27,8 @@ class Options:
     """What a person may choose for a round. `hyperparameters` holds values by stage, over those of the preset.
 
     `reward_model` is one of the project's, for a round that needs one and trains none. `selection`: people get all that
-    is sampled (plain), or sets that are chosen (active), `random_share` of these by lot.
+    is sampled (plain), or sets that are chosen (active), `random_share` of these by lot. Where `publish` is "gate", a
+    policy is published whose win rate, told by `gate_judgements`, has its lower bound above `gate_bar`.
     """
 
     base: int | None = None
@@ -35,6 +39,8 @@ class Options:
     filters: Mapping[str, list[str]] = field(default_factory=dict)
     prompts_per_author: int | None = None
     publish: str = "auto"
+    gate_judgements: int = 200
+    gate_bar: float = 0.5
     prompts: int = 64
     selection: str = PLAIN
     random_share: float = 0.25
@@ -63,8 +69,7 @@ class Options:
         if problems:
             raise RoundRefused(" ".join(problems))
         options = cls(**given)
-        if options.publish not in ("auto", "manual"):
-            problems.append(_("publish is {value!r}; auto or manual is expected.").format(value=options.publish))
+        problems += _publication_problems(options)
         if options.selection not in (PLAIN, ACTIVE):
             problems.append(_("selection is {value!r}; plain or active is expected.").format(value=options.selection))
         if options.preset not in (AUTO, *PRESETS):
@@ -78,6 +83,25 @@ class Options:
         if problems:
             raise RoundRefused(" ".join(problems))
         return options
+
+
+def _publication_problems(options: Options) -> list[str]:
+    problems: list[str] = []
+    found: object = options.gate_judgements
+    bar: object = options.gate_bar
+    if options.publish not in PUBLISH:
+        problems.append(_("publish is {value!r}; auto, manual or gate is expected.").format(value=options.publish))
+    if not isinstance(found, int) or isinstance(found, bool) or not 1 <= found <= MOST_JUDGEMENTS:
+        problems.append(
+            _("gate_judgements is {value!r}; a whole number from 1 to {most} is expected.").format(
+                value=found, most=MOST_JUDGEMENTS
+            )
+        )
+    if not isinstance(bar, int | float) or isinstance(bar, bool) or not 0 <= bar < 1:
+        problems.append(_("gate_bar is {value!r}; a number from 0 to below 1 is expected.").format(value=bar))
+    if options.publish == GATED and not TRAINS_A_POLICY & set(options.stages):
+        problems.append(_("publish is gate, but no stage makes a policy that could be compared. Add sft, ppo or dpo."))
+    return problems
 
 
 def stage_problems(stages: object) -> list[str]:

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from annotation.models import Project
 from training import estimates, plans, room
-from training.models import Policy
+from training.models import GATED, Policy
 from training.options import Options
 from training.readiness import Readiness, readiness
 
@@ -33,7 +33,7 @@ def of_round(
     project: Project, options: Options, *, base: Policy | None, counts: dict[str, int] | None = None
 ) -> Outlook:
     """Of a round with these options from this policy, were it started now."""
-    ready = readiness(project, options.stages, counts=counts)
+    ready = readiness(project, options.stages, gate=options.publish == GATED, counts=counts)
     settled = plans.settings_of(project, options, base=base, counts=ready.counts)
     told = estimates.of_round(project, options, base=base, counts=ready.counts, settled=settled)
     return Outlook(ready, told, room.of_round(base, settled))

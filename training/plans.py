@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from annotation.models import Project
-from training import choosing, generation
+from training import choosing, gates, generation
 from training.hyperparameters import InputError, settle
-from training.models import Policy, RoundStage, Stage, road
+from training.models import GATED, Policy, RoundStage, Stage, road
 from training.options import ACTIVE, Options
 
 Settings = dict[Stage, dict[str, Any]]
@@ -17,10 +17,10 @@ Settings = dict[Stage, dict[str, Any]]
 def settings_of(project: Project, options: Options, *, base: Policy | None, counts: Mapping[str, int]) -> Settings:
     """The settings of each stage that a run does. One whose settings do not fit is left out: the form says why."""
     settled: Settings = {}
-    for stage in road(options.stages):
+    for stage in road(options.stages, gate=options.publish == GATED):
         if stage in (RoundStage.FREEZE, RoundStage.PUBLISH):
             continue
-        asked = generation.sampling(project) if stage == RoundStage.SAMPLE else {}
+        asked = {RoundStage.SAMPLE: generation.sampling(project), RoundStage.GATE: {"completions": 2}}.get(stage, {})
         values = {**asked, **options.hyperparameters.get(stage, {})}
         try:
             found = settle(stage, preset=options.preset, rows=counts, policy=base, values=values)
@@ -43,7 +43,7 @@ def amount(stage: str, settings: Mapping[str, Any], *, counts: Mapping[str, int]
             return float(settings["total_episodes"])
         case Stage.EVALUATE:
             return float(prompts * settings["completions"] + counts.get("rankings_held_out", 0))
-        case Stage.SAMPLE | Stage.BEST_OF_N:
+        case Stage.SAMPLE | Stage.BEST_OF_N | Stage.GATE:
             return float(prompts * (settings["candidates"] or settings["completions"]))
     return 0.0
 
@@ -53,4 +53,6 @@ def prompts_of(stage: str, options: Options, *, counts: Mapping[str, int]) -> in
     if stage == Stage.EVALUATE:
         speaks = RoundStage.PUBLISH in road(options.stages)
         return min(options.evaluation_prompts, counts.get("prompts_held_out", 0)) if speaks else 0
+    if stage == Stage.GATE:
+        return gates.pairs_wanted(options.gate_judgements)
     return options.prompts * (choosing.POOL if options.selection == ACTIVE else 1)

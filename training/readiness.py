@@ -10,6 +10,9 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from annotation.models import Demonstration, Pool, Project, Prompt, Ranking, ReviewState, Split
+from annotation.models.work import UNSEALED
+from training import gates
+from training.evaluation.intervals import FEWEST
 from training.models import USUAL, Policy, RewardModel, Round, RoundStage, RoundState
 from training.options import needs_reward_model
 
@@ -36,26 +39,32 @@ def counted(project: Project) -> dict[str, int]:
     return {name: rows.count() for name, rows in trained_on(project).items()}
 
 
-def readiness(project: Project, stages: Collection[str] = USUAL, *, counts: dict[str, int] | None = None) -> Readiness:
+def readiness(
+    project: Project, stages: Collection[str] = USUAL, *, gate: bool = False, counts: dict[str, int] | None = None
+) -> Readiness:
     counts = counts or counted(project)
     missing = [
         _shortage(name, counts[name], least)
         for name, least in ((file.removesuffix(".jsonl"), least) for file, least in needed(stages).items())
         if counts[name] < least
     ]
+    if gate and (found := gates.held_out(project).count()) < FEWEST:
+        missing.append(gates.too_few_prompts(found))
     has_policy = Policy.objects.filter(project=project).exists()
     if not has_policy:
         missing.append(_("There is no model to start from: add a policy on the Models page."))
     if needs_reward_model(stages) and not RewardModel.objects.filter(project=project).exists():
         missing.append(_("There is no reward model yet: let the round train one."))
-    return Readiness(counts, missing, project.rounds.filter(state=RoundState.RUNNING).first(), has_policy)
+    running = project.rounds.filter(state=RoundState.RUNNING, gated_at=None).first()
+    return Readiness(counts, missing, running, has_policy)
 
 
 def trained_on(project: Project) -> dict[str, QuerySet[Demonstration] | QuerySet[Ranking] | QuerySet[Prompt]]:
     """What a round started now would train on and measure on, by file."""
     prompts = Prompt.objects.usable().filter(project=project, split=Split.TRAIN)
     demonstrations = Demonstration.objects.filter(prompt__in=prompts).exclude(review=ReviewState.REJECTED)
-    rankings = Ranking.objects.exclude(review=ReviewState.REJECTED).filter(groups__1__isnull=False)  # not all tied
+    judged = Ranking.objects.filter(UNSEALED).exclude(review=ReviewState.REJECTED)
+    rankings = judged.filter(groups__1__isnull=False)  # not all tied
     held_out = Prompt.objects.usable().filter(project=project).exclude(split=Split.TRAIN)
     return {
         "demonstrations": demonstrations,

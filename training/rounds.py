@@ -15,26 +15,45 @@ from django.utils.translation import gettext as _
 
 from annotation.audit import record
 from annotation.models import Project, User
-from training import datasets, plans, room, runs, stage_inputs
+from annotation.wording import storable
+from training import datasets, gates, plans, room, runs, stage_inputs
 from training.alone import alone
 from training.auditing import Action
 from training.evaluation import round_figures
 from training.hyperparameters import InputError
 from training.messages import SWEEP_SECONDS, nudge
-from training.models import Policy, RewardModel, Round, RoundStage, RoundState, RunState, Stage, TrainingRun
+from training.models import (
+    GATED,
+    Gate,
+    GateDecision,
+    GateOutcome,
+    Policy,
+    RewardModel,
+    Round,
+    RoundStage,
+    RoundState,
+    RunState,
+    Stage,
+    TrainingRun,
+)
 from training.options import Options, RoundRefused, needs_reward_model
 from training.readiness import needed, readiness
 
 __all__ = ["Options", "RoundRefused"]
 
 LOCKS = 1_886_745_954  # the class of our advisory locks, so that they meet nobody else's
+UNDER_WAY = (RoundState.RUNNING, RoundState.GATE)
+LONGEST_REASON = 4_000
 
 
 def start(project: Project, *, user: User | None, options: Mapping[str, Any] | None = None) -> Round:
-    """A new round, on its way. Refused while another runs in the project, and without what its stages need."""
+    """A new round, on its way. Refused while another runs in the project, and without what its stages need.
+
+    One that is at its gate, or past it, is no reason to refuse another.
+    """
     chosen = Options.parse(options or {})
     base = base_for(project, chosen)
-    ready = readiness(project, chosen.stages)
+    ready = readiness(project, chosen.stages, gate=chosen.publish == GATED)
     settled = plans.settings_of(project, chosen, base=base, counts=ready.counts)
     if missing := [*ready.missing, *filter(None, [room.of_round(base, settled).problem()])]:
         raise RoundRefused(" ".join(missing))
@@ -53,16 +72,16 @@ def start(project: Project, *, user: User | None, options: Mapping[str, Any] | N
 
 
 def advance(round_id: int) -> None:
-    """Do what is due, until something is left to others: a run to its worker, the publication to a person."""
+    """Do what is due, until something is left to others: a run to its worker, judgements and decisions to people."""
     with alone(LOCKS, round_id) as here:
         while here:
             now = Round.objects.select_related("project", "base", "dataset").get(id=round_id)
-            if now.state != RoundState.RUNNING or not _step(now):
+            if now.state not in UNDER_WAY or not _step(now):
                 return
 
 
 def publish(round: Round, *, user: User | None) -> None:
-    """Let the round's policy answer prompts for the queue. `user` None: published by the round's own option."""
+    """Let the round's policy answer prompts for the queue. `user` None: by the round's own option or its gate."""
     waiting = Round.objects.filter(id=round.pk, state=RoundState.RUNNING, stage=RoundStage.PUBLISH)
     with transaction.atomic():
         locked = waiting.select_for_update(of=("self",)).first()
@@ -83,16 +102,40 @@ def publish(round: Round, *, user: User | None) -> None:
         nudge("advance_round", round.pk)
 
 
+def decide(round: Round, *, publish_it: bool, reason: str, user: User) -> None:
+    """Publish a round's policy or not, whatever its gate says or would say. The reason is kept, and in the log."""
+    reason = storable(reason).strip()
+    if not reason:
+        raise RoundRefused(_("Say why: the reason is kept with the round."))
+    if len(reason) > LONGEST_REASON:
+        raise RoundRefused(_("The reason is longer than {most} characters.").format(most=LONGEST_REASON))
+    states = [RoundState.GATE, RoundState.REJECTED] if publish_it else [RoundState.GATE]
+    with transaction.atomic():
+        decidable = Round.objects.filter(id=round.pk, state__in=states, stage=RoundStage.GATE)
+        locked = decidable.select_for_update(of=("self",)).select_related("project").first()
+        if locked is None:
+            raise RoundRefused(_("Only a round at its gate, or one that was not published, can be decided about."))
+        GateDecision.objects.create(round=locked, publish=publish_it, reason=reason, made_by=user)
+        details = {"round": locked.number, "publish": publish_it, "reason": reason}
+        record(Action.GATE_DECIDED, actor=user, project=locked.project, **details)
+        gates.close(locked.gate)
+        _leave_gate(locked, passed=publish_it)
+        if publish_it:
+            publish(locked, user=user)
+
+
 def cancel(round: Round, *, user: User | None = None) -> None:
     """End the round and whatever of it runs; what it made so far stays."""
     with transaction.atomic():
-        running = Round.objects.filter(id=round.pk, state=RoundState.RUNNING)
+        running = Round.objects.filter(id=round.pk, state__in=UNDER_WAY)
         if not running.update(state=RoundState.CANCELLED, finished_at=timezone.now()):
             raise RoundRefused(_("This round has ended; there is nothing to cancel."))
         record(Action.ROUND_CANCELLED, actor=user, project=round.project, round=round.number)
         for run in TrainingRun.objects.active().filter(round=round):
             with suppress(runs.RunRefused):  # it ended just now
                 runs.cancel(run)
+        for gate in Gate.objects.filter(round=round, closed_at=None):
+            gates.close(gate)
 
 
 def retry(round: Round, *, user: User | None = None) -> None:
@@ -114,12 +157,13 @@ def retry(round: Round, *, user: User | None = None) -> None:
 
 
 def sweep() -> None:
-    """Remind of rounds where nothing runs: a message was lost, or the worker that had it died."""
+    """Remind of rounds where nothing runs: a message was lost, or the worker that had it died. And look at gates."""
     quiet = timezone.now() - timedelta(seconds=SWEEP_SECONDS)
     idle = Round.objects.filter(state=RoundState.RUNNING, stage_since__lt=quiet).exclude(
         runs__state__in=[RunState.QUEUED, RunState.RUNNING]
     )
-    for pk in idle.values_list("pk", flat=True):
+    at_gates = Round.objects.filter(state=RoundState.GATE)
+    for pk in (*idle.values_list("pk", flat=True), *at_gates.values_list("pk", flat=True)):
         nudge("advance_round", pk)
 
 
@@ -128,6 +172,8 @@ def _step(round: Round) -> bool:
     match round.stage:
         case RoundStage.FREEZE:
             return _freeze(round)
+        case RoundStage.GATE:
+            return _judge(round) if round.state == RoundState.GATE else _approach_gate(round)
         case RoundStage.PUBLISH:
             return _publish_if_automatic(round)
         case stage:
@@ -192,8 +238,49 @@ def _products(round: Round, run: TrainingRun) -> dict[str, Any]:
     return {}
 
 
+def _approach_gate(round: Round) -> bool:
+    """Have both policies speak; then people may judge."""
+    run = round.runs.filter(stage=Stage.GATE).first()
+    if run is None:
+        return _start_run(round, Stage.GATE)
+    if run.state != RunState.SUCCEEDED:
+        return _after_run(round, run)
+    here = Round.objects.filter(id=round.pk, state=RoundState.RUNNING, stage=RoundStage.GATE)
+    try:
+        with transaction.atomic():
+            arrived = here.update(state=RoundState.GATE, gated_at=timezone.now())
+            if arrived:
+                gates.open_for(round, run)
+    except OSError as error:
+        return _fail(round, str(error))
+    return bool(arrived)
+
+
+def _judge(round: Round) -> bool:
+    """Once all judgements are in, what they say decides."""
+    if not gates.is_through(round.gate):
+        return False
+    with transaction.atomic():
+        locked = Round.objects.select_for_update(of=("self",)).filter(id=round.pk, state=RoundState.GATE).first()
+        if locked is None:  # somebody decided just now
+            return False
+        outcome = gates.conclude(round.gate)
+        gates.close(round.gate)
+        record(Action.GATE_ENDED, actor=None, project=round.project, round=round.number, outcome=str(outcome))
+        return _leave_gate(locked, passed=outcome == GateOutcome.PASSED)
+
+
+def _leave_gate(round: Round, *, passed: bool) -> bool:
+    """On to publication, or to an end; the caller holds the row's lock."""
+    now = timezone.now()
+    on = {"state": RoundState.RUNNING, "finished_at": None, "error": ""}
+    end = {"state": RoundState.REJECTED, "finished_at": now}
+    Round.objects.filter(id=round.pk).update(**(on if passed else end))
+    return passed and _move_on(round)
+
+
 def _publish_if_automatic(round: Round) -> bool:
-    if round.options["publish"] == "auto":
+    if round.options["publish"] in ("auto", GATED):
         publish(round, user=None)
         return True
     return False
@@ -204,7 +291,7 @@ def _move_on(round: Round, *, work: float = 0.0, **changes: Any) -> bool:
     now = timezone.now()
     wall = (now - round.stage_since).total_seconds()
     seconds = {**round.seconds, round.stage: round_seconds(wall)}
-    if round.stage != RoundStage.PUBLISH:  # a person may take their time over it
+    if round.stage not in (RoundStage.GATE, RoundStage.PUBLISH):  # people may take their time over it
         seconds["overhead"] = round_seconds(seconds.get("overhead", 0.0) + wall - work)
     following = round.after(round.stage)
     changes |= {"seconds": seconds, "stage_since": now}

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from training import choosing, datasets, generation
+from training import choosing, datasets, gates, generation
 from training.hyperparameters import settle
 from training.models import Policy, RewardModel, Round, Stage
 from training.options import ACTIVE
@@ -26,6 +26,8 @@ def of(round: Round, stage: Stage) -> dict[str, Any] | None:
             return {"dataset": round.dataset, **models, "values": values}
         case Stage.EVALUATE:
             return _evaluation(round, values)
+        case Stage.GATE:
+            return gates.request(round) | {"values": {**of_output(round), **gates.sampling(round)}}
         case Stage.SAMPLE:
             return _sampling(round)
         case Stage.BEST_OF_N:
@@ -42,6 +44,12 @@ def judge_of(round: Round) -> RewardModel | None:
 def chosen(round: Round, stage: Stage) -> dict[str, Any]:
     """The values that somebody chose for the stage."""
     return dict(round.options["hyperparameters"].get(stage, {}))
+
+
+def of_output(round: Round) -> dict[str, Any]:
+    """Of the values chosen for the queue's outputs, those that say what an output is like."""
+    named = ("temperature", "top_k", "top_p", "max_new_tokens", "max_length")
+    return {name: value for name, value in chosen(round, Stage.SAMPLE).items() if name in named}
 
 
 def _evaluation(round: Round, values: dict[str, Any]) -> dict[str, Any] | None:

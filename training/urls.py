@@ -11,6 +11,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("projects/<slug:slug>/rounds/<int:number>/cancel/", rounds.cancel, name="round-cancel"),
     path("projects/<slug:slug>/rounds/<int:number>/retry/", rounds.retry, name="round-retry"),
     path("projects/<slug:slug>/rounds/<int:number>/publish/", rounds.publish, name="round-publish"),
+    path("projects/<slug:slug>/rounds/<int:number>/decide/", rounds.decide, name="round-decide"),
     path("runs/<int:pk>/", runs.detail, name="run"),
     path("runs/<int:pk>/cancel/", runs.cancel, name="run-cancel"),
     path("runs/<int:pk>/retry/", runs.retry, name="run-retry"),

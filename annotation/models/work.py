@@ -16,6 +16,7 @@ from annotation.models.projects import Project
 from annotation.models.texts import Prompt, ReviewState
 
 HAS_PROMPT = Q(prompt__isnull=False) | Q(open_slots=[])  # one whose prompt was withdrawn is open to nobody
+UNSEALED = Q(assignment=None) | Q(assignment__item__sealed=False)  # rankings that figures and datasets may tell of
 
 
 class ItemKind(models.TextChoices):
@@ -90,6 +91,12 @@ class Item(models.Model):
         help_text=_("Whose ranking is the answer that others are measured by."),
     )
     open_slots = ArrayField(models.PositiveSmallIntegerField(), verbose_name=_("open slots"), default=list, blank=True)
+    sealed = models.BooleanField(
+        _("sealed"),
+        default=False,
+        db_default=False,
+        help_text=_("One of a series of judgements that nobody looks into before all are in."),
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

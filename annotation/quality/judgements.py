@@ -10,6 +10,7 @@ from functools import cached_property
 from django.db.models import Q
 
 from annotation.models import ChosenBy, Project, Ranking, ReviewState
+from annotation.models.work import UNSEALED
 
 Who = int | str | None
 
@@ -62,12 +63,13 @@ def judgement(ranking: Ranking) -> Judgement:
 
 
 def judgements_of(project: Project, *, only: Q | None = None) -> list[Judgement]:
-    """All rankings of a project that count, or those of them asked for: neither they nor their prompts are rejected.
+    """All rankings of a project that count, or those of them asked for: neither they nor their prompts are rejected,
+    and their sets are not sealed.
 
     A person's edit over the output that it improves is no judgement of outputs put side by side by chance.
     """
     own = Ranking.objects.filter(only or Q(), prompt__project=project).exclude(origin__has_key="edit_in")
-    counted = own.exclude(review=ReviewState.REJECTED)
+    counted = own.filter(UNSEALED).exclude(review=ReviewState.REJECTED)
     rows = (
         counted.exclude(prompt__review=ReviewState.REJECTED)
         .order_by("pk")

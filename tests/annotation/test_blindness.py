@@ -12,11 +12,12 @@ from collections import Counter
 import pytest
 from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 
 from annotation.adding import RankingSet, add_ranking_items
-from annotation.models import Assignment, Completion
+from annotation.models import Assignment, Completion, Item
 from tests.annotation.pages.conftest import SignIn, sign_in
-from tests.world import World, make_generator, make_ranking_item, make_token, rank, taken
+from tests.world import World, make_generator, make_prompt, make_ranking_item, make_token, rank, taken
 
 __all__ = ["sign_in"]
 
@@ -92,6 +93,33 @@ def test_what_is_served_is_the_same_whoever_wrote_which_output(world: World, sig
     different = [pair for each in seen for pair in zip(each, seen[0], strict=True) if pair[0] != pair[1]]
     assert different == []
     assert "98765" not in "".join(seen[0])
+
+
+def test_what_is_served_is_the_same_whether_or_not_a_set_is_sealed(world: World, sign_in: SignIn) -> None:
+    """A sealed set is one of a gate: whoever ranks must not learn that more depends on it than on any other."""
+    make_ranking_item(world.project, texts=("one", "two"))
+    piece = taken(world.project, world.alice)
+    client, api = sign_in(world.alice), Client(headers={"Authorization": f"Bearer {make_token(world.alice)}"})
+    client.get(f"/assignments/{piece.pk}/")
+    plain = all_that_is_served(client, api, piece)
+    with CaptureQueriesContext(connection) as asked_of_plain:
+        all_that_is_served(client, api, piece)
+    Item.objects.update(sealed=True)
+    with CaptureQueriesContext(connection) as asked_of_sealed:
+        sealed = all_that_is_served(client, api, piece)
+    assert sealed == plain
+    assert len(asked_of_sealed) == len(asked_of_plain)
+
+
+def test_sealed_sets_are_given_out_in_the_order_of_all_others(world: World) -> None:
+    made = [make_ranking_item(world.project, prompt=make_prompt(world.project, f"{n}?")) for n in range(6)]
+    Item.objects.filter(pk__in=[item.pk for item in made[::2]]).update(sealed=True)
+    given = []
+    for _number in range(6):
+        piece = taken(world.project, world.alice)
+        given.append(piece.item_id)
+        rank(piece)
+    assert given == [item.pk for item in made]
 
 
 def test_letters_and_elements_follow_the_order_shown_and_nothing_else(world: World, sign_in: SignIn) -> None:

@@ -36,7 +36,7 @@ from annotation.models import (
     WorkKind,
 )
 from tests.annotation.quality.scene import make_study
-from tests.training.pages.scene import Scene, build_scene, write_metrics
+from tests.training.pages.scene import GATE_RESULT, Scene, build_scene, write_metrics
 from tests.world import World, answer, make_person, make_prompt, make_ranking_item, rank, taken
 from training import registry
 from training.external import registering
@@ -44,6 +44,7 @@ from training.external.problems import Problem
 from training.models import (
     Dataset,
     ExternalModel,
+    GateDecision,
     OutputRequest,
     OutputState,
     Policy,
@@ -284,7 +285,8 @@ def add_training(shown: Everything, scene: Scene) -> None:
     going = scene.round(stage=RoundStage.PPO)
     running = scene.run(Stage.PPO, round=going, state="running", step=40, total_steps=90, latest={"seconds": 3})
     write_metrics(running, steps)
-    for round in (published, failed, going, waiting_to_be_published(shown), without_a_policy(shown)):
+    at_gates = [scene.round_at_its_gate(), rejected_at_its_gate(scene)]
+    for round in (published, failed, going, *at_gates, waiting_to_be_published(shown), without_a_policy(shown)):
         shown.add("round", round.project.slug, round.number)
     for run in (ppo, broken, running):
         shown.add("run", run.pk)
@@ -337,6 +339,13 @@ def add_external(shown: Everything) -> None:
                 WantedOutput.objects.create(set=wanted, generator=generator, number=0, state=output, **failed)
         shown.add("output-request", request.pk)
     registering.remove(models[3], by=people.ada)
+
+
+def rejected_at_its_gate(scene: Scene) -> Round:
+    """By what people said, and by somebody who gave a long reason before."""
+    round = scene.round_at_its_gate(state="rejected", outcome="not_passed", result=GATE_RESULT)
+    GateDecision.objects.create(round=round, publish=False, reason=LONG, made_by=scene.people.rosa)
+    return round
 
 
 def evaluated(scene: Scene, stage: Stage, **of: Policy | RewardModel) -> None:

@@ -33,6 +33,16 @@ def end_run(run: TrainingRun) -> None:
             for row in run.inputs["prompts"]
         ]
         (run.folder / "samples.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    if run.stage == Stage.GATE:
+        lines = [
+            {
+                "id": row["id"],
+                "prompt": row["prompt"],
+                "completions": _turns(run, "new") + _turns(run, "old", beside=True),
+            }
+            for row in run.inputs["prompts"]
+        ]
+        (run.folder / "samples.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     if run.stage == Stage.BEST_OF_N:
         count = run.hyperparameters["completions"]
         said = [sample(f"output {number}") | {"reward": number % 4} for number in range(count)]
@@ -43,6 +53,12 @@ def end_run(run: TrainingRun) -> None:
 
 def sample(text: str) -> dict[str, Any]:
     return {"text": text, "tokens": 1, "logprob": -1.0, "finished": True, "seed": 7}
+
+
+def _turns(run: TrainingRun, text: str, *, beside: bool = False) -> list[dict[str, Any]]:
+    """What one of the two policies of a gate says to a prompt."""
+    told = {"beside": True} if beside else {}
+    return [sample(f"{text} {turn}") | told for turn in range(run.hyperparameters["completions"] // 2)]
 
 
 def carry_on(round: Round, *, until: str | None = None) -> Round:

@@ -9,6 +9,8 @@ import pytest
 from rest_framework.test import APIClient
 
 from annotation.models import Ranking, User
+from tests.training.carrying_on import carry_on
+from tests.training.gating import judge
 from tests.training.world import TEST, Lab
 from training import rounds, runs
 from training.datasets import freeze
@@ -61,6 +63,7 @@ CHANGE: list[tuple[str, dict[str, Any], int]] = [
     ("projects/capitals/policies/", {"source": "org/name", "name": "x"}, 201),
     ("rounds/{round}/publish/", {}, 409),
     ("rounds/{round}/retry/", {}, 409),
+    ("rounds/{round}/decision/", {"publish": True, "reason": "Why not?"}, 409),
     ("runs/{run}/retry/", {}, 409),
     ("runs/{run}/cancel/", {}, 200),
     ("rounds/{round}/cancel/", {}, 200),
@@ -112,6 +115,28 @@ def test_a_round_is_started_with_its_options_and_shown_with_its_runs(lab: Lab) -
     rounds.advance(round.pk)
     (run,) = client(lab.rosa).get(f"/api/v1/rounds/{round.pk}/").json()["runs"]
     assert (run["stage"], run["state"]) == ("sft", "queued")
+
+
+def test_a_round_at_its_gate_tells_how_far_it_is_and_is_decided_about(lab: Lab) -> None:
+    rosa = client(lab.rosa)
+    started = rosa.post(
+        "/api/v1/projects/capitals/rounds/",
+        {**TEST, "publish": "gate", "gate_judgements": 8, "gate_bar": 0.55}, format="json",
+    ).json()  # fmt: skip
+    assert "gate" in started["stages"]
+    assert started["gate"] is None
+    carry_on(Round.objects.get(pk=started["id"]))
+    judge(lab, lab.people.alice, lambda _number: 1.0, most=3)
+    path = f"/api/v1/rounds/{started['id']}/"
+    seen = rosa.get(path).json()
+    assert (seen["state"], seen["gate"]["judged"], seen["gate"]["judgements"]) == ("gate", 3, 8)
+    assert (seen["gate"]["bar"], seen["gate"]["result"], seen["gate"]["outcome"]) == (0.55, {}, "")
+    assert rosa.post(f"{path}decision/", {"publish": True}, format="json").status_code == 400
+    assert rosa.post(f"{path}decision/", {"publish": False, "reason": "Too rude."}, format="json").status_code == 200
+    seen = rosa.get(path).json()
+    assert seen["state"] == "rejected"
+    (decision,) = seen["decisions"]
+    assert (decision["publish"], decision["reason"], decision["made_by"]) == (False, "Too rude.", lab.rosa.pk)
 
 
 def test_a_round_of_other_stages_is_started_and_says_which(lab: Lab) -> None:

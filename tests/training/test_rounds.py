@@ -144,7 +144,7 @@ def test_a_project_without_a_model_can_start_no_round(lab: Lab) -> None:
     ("options", "reason"),
     [
         ({"colour": 1}, "no option colour"),
-        ({"publish": "maybe"}, "auto or manual"),
+        ({"publish": "maybe"}, "auto, manual or gate"),
         ({"preset": "papers"}, "paper, starter, test"),
         ({"prompts": -1}, "whole number"),
         ({"hyperparameters": {"ppo": {"kl_ceof": 1}}}, "kl_ceof"),

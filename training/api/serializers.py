@@ -8,6 +8,7 @@ from django.utils.translation import gettext as _
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from training import gates
 from training.external.asking import MOST_PROMPTS, progress
 from training.external.registering import LONGEST_KEY
 from training.hyperparameters import AUTO, PRESETS
@@ -15,6 +16,8 @@ from training.models import (
     AutomaticRounds,
     Dataset,
     ExternalModel,
+    Gate,
+    GateDecision,
     OutputRequest,
     Pause,
     Policy,
@@ -24,8 +27,9 @@ from training.models import (
     Stage,
     TrainingRun,
 )
-from training.options import ACTIVE, CHOICES, PLAIN
+from training.options import ACTIVE, CHOICES, MOST_JUDGEMENTS, PLAIN, PUBLISH
 from training.outlook import Outlook
+from training.rounds import LONGEST_REASON
 
 
 class DatasetSerializer(serializers.ModelSerializer[Dataset]):
@@ -46,6 +50,7 @@ class FreezeSerializer(serializers.Serializer[Any]):
     prompts_per_author = serializers.IntegerField(
         required=False, min_value=1, help_text="The first prompts of each author; the rest is left out."
     )
+    without_gates = serializers.BooleanField(required=False, help_text="Leave out what people judged at gates.")
 
 
 class RowChangesSerializer(serializers.Serializer[Any]):
@@ -226,8 +231,38 @@ class CurvesSerializer(serializers.Serializer[Any]):
     runs = CurveSerializer(many=True)
 
 
+class GateSerializer(serializers.ModelSerializer[Gate]):
+    """`result` and `outcome` are empty until all judgements are in."""
+
+    judged = serializers.SerializerMethodField(help_text="So many judgements are in.")
+
+    class Meta:
+        model = Gate
+        fields: ClassVar = ["rival", "judgements", "judged", "bar", "outcome", "result", "closed_at"]
+        read_only_fields = fields
+
+    def get_judged(self, gate: Gate) -> int:
+        return gates.standing(gate)[0]
+
+
+class MadeDecisionSerializer(serializers.ModelSerializer[GateDecision]):
+    class Meta:
+        model = GateDecision
+        fields: ClassVar = ["publish", "reason", "made_by", "made_at"]
+        read_only_fields = fields
+
+
+class DecisionSerializer(serializers.Serializer[Any]):
+    """Whether the round's policy is to be published, and why: the reason is kept with the round and in the log."""
+
+    publish = serializers.BooleanField()
+    reason = serializers.CharField(max_length=LONGEST_REASON)
+
+
 class RoundSerializer(serializers.ModelSerializer[Round]):
     runs = RunSummarySerializer(many=True, read_only=True)
+    gate = serializers.SerializerMethodField(help_text="Null before the round is at one.")
+    decisions = MadeDecisionSerializer(many=True, read_only=True)
     stages = serializers.ListField(
         child=serializers.ChoiceField(RoundStage.choices), read_only=True, help_text="All it goes through, in order."
     )
@@ -236,9 +271,14 @@ class RoundSerializer(serializers.ModelSerializer[Round]):
         model = Round
         fields: ClassVar = [
             "id", "number", "state", "stage", "stages", "error", "base", "dataset", "policy", "reward_model", "options",
-            "figures", "seconds", "runs", "created_at", "published_at", "finished_at",
+            "figures", "seconds", "runs", "gate", "decisions", "created_at", "published_at", "finished_at",
         ]  # fmt: skip
         read_only_fields = fields
+
+    @extend_schema_field(GateSerializer(allow_null=True))
+    def get_gate(self, round: Round) -> dict[str, Any] | None:
+        gate = getattr(round, "gate", None)
+        return None if gate is None else dict(GateSerializer(gate).data)
 
 
 class StartSerializer(serializers.Serializer[Any]):
@@ -258,7 +298,11 @@ class StartSerializer(serializers.Serializer[Any]):
     )
     filters = serializers.DictField(child=serializers.ListField(child=serializers.CharField()), required=False)
     prompts_per_author = serializers.IntegerField(required=False, min_value=1)
-    publish = serializers.ChoiceField(["auto", "manual"], required=False)
+    publish = serializers.ChoiceField(PUBLISH, required=False)
+    gate_judgements = serializers.IntegerField(required=False, min_value=1, max_value=MOST_JUDGEMENTS)
+    gate_bar = serializers.FloatField(
+        required=False, min_value=0, max_value=0.99, help_text="The win rate's lower bound has to lie above it."
+    )
     prompts = serializers.IntegerField(required=False, min_value=0, help_text="Prompts sampled for the queue.")
     selection = serializers.ChoiceField(
         [PLAIN, ACTIVE], required=False,

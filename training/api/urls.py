@@ -18,6 +18,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("rounds/<int:pk>/", views.OneRound.as_view(), name="api-round"),
     path("rounds/<int:pk>/cancel/", views.RoundVerb.as_view(verb="cancel"), name="api-round-cancel"),
     path("rounds/<int:pk>/publish/", views.RoundVerb.as_view(verb="publish"), name="api-round-publish"),
+    path("rounds/<int:pk>/decision/", views.RoundDecision.as_view(), name="api-round-decision"),
     path("rounds/<int:pk>/retry/", views.RoundVerb.as_view(verb="retry"), name="api-round-retry"),
     path("runs/<int:pk>/", views.OneRun.as_view(), name="api-run"),
     path("runs/<int:pk>/metrics/", views.RunMetrics.as_view(), name="api-run-metrics"),

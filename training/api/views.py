@@ -55,7 +55,7 @@ class One(Endpoint, generics.RetrieveAPIView[Any]):
 
 
 class Rounds(ProjectList):
-    queryset = Round.objects.prefetch_related("runs")
+    queryset = Round.objects.select_related("gate").prefetch_related("runs", "decisions")
     serializer_class = serializers.RoundSerializer
 
     @extend_schema(request=serializers.StartSerializer, responses={201: serializers.RoundSerializer})
@@ -129,6 +129,21 @@ class RoundVerb(Endpoint):
             raise Conflict(str(refusal)) from refusal
         round.refresh_from_db()
         return Response(serializers.RoundSerializer(round).data)
+
+
+class RoundDecision(Endpoint):
+    audience = ResearchersOf(Round)
+
+    @extend_schema(request=serializers.DecisionSerializer, responses=serializers.RoundSerializer)
+    def post(self, request: Request, pk: int) -> Response:
+        """Publish a round's policy or not, whatever its gate says. 409 where the round has no gate, or is past it."""
+        round = self.opened
+        given = _checked(serializers.DecisionSerializer(data=request.data))
+        try:
+            rounds.decide(round, publish_it=given["publish"], reason=given["reason"], user=self.user)
+        except rounds.RoundRefused as refusal:
+            raise Conflict(str(refusal)) from refusal
+        return Response(serializers.RoundSerializer(Round.objects.get(pk=round.pk)).data)
 
 
 class Runs(ProjectList):
@@ -294,9 +309,9 @@ class Datasets(ProjectList):
         """Freeze what the project holds now."""
         project = self.project
         filters = _checked(serializers.FreezeSerializer(data=request.data))
-        cap = filters.pop("prompts_per_author", None)
+        options = {name: filters.pop(name) for name in ("prompts_per_author", "without_gates") if name in filters}
         try:
-            dataset = datasets.freeze(project, user=self.user, filters=filters, prompts_per_author=cap)
+            dataset = datasets.freeze(project, user=self.user, filters=filters, **options)
         except datasets.DatasetError as error:
             raise Conflict(str(error)) from error
         return Response(serializers.DatasetSerializer(dataset).data, status=status.HTTP_201_CREATED)

@@ -12,20 +12,27 @@ from training.models.external import (
     WantedOutput,
     WantedSet,
 )
-from training.models.rounds import FIRST, LAST, USUAL, Round, RoundStage, RoundState, road
+from training.models.gates import Gate, GateDecision, GateOutcome, GatePair, PairState
+from training.models.rounds import FIRST, GATED, LAST, USUAL, Round, RoundStage, RoundState, road
 from training.models.runs import FINAL_STATES, RunState, Stage, TrainingRun
 
 __all__ = [
     "FINAL_STATES",
     "FIRST",
+    "GATED",
     "LAST",
     "USUAL",
     "AutomaticRounds",
     "Dataset",
     "ExternalModel",
     "Family",
+    "Gate",
+    "GateDecision",
+    "GateOutcome",
+    "GatePair",
     "OutputRequest",
     "OutputState",
+    "PairState",
     "Pause",
     "Policy",
     "RequestState",

@@ -16,8 +16,10 @@ from training.models.artifacts import Dataset, Policy, RewardModel
 
 class RoundState(models.TextChoices):
     RUNNING = "running", _("running")
+    GATE = "gate", _("at the gate")  # people judge its policy; no worker is busy with it
     PUBLISHED = "published", _("published")
     FINISHED = "finished", _("finished")  # it made no policy to publish
+    REJECTED = "rejected", _("not published")  # by its gate, or by a person
     FAILED = "failed", _("failed")
     CANCELLED = "cancelled", _("cancelled")
 
@@ -31,6 +33,7 @@ class RoundStage(models.TextChoices):
     PPO = "ppo", _("PPO")
     DPO = "dpo", _("DPO")
     EVALUATE = "evaluate", _("Evaluation")
+    GATE = "gate", _("Gate")
     PUBLISH = "publish", _("Publication")
     SAMPLE = "sample", _("Sampling for the queue")
     BEST_OF_N = "best_of_n", _("Best of n for the queue")
@@ -39,11 +42,12 @@ class RoundStage(models.TextChoices):
 FIRST = (RoundStage.SFT, RoundStage.REWARD_MODEL)
 LAST = (RoundStage.PPO, RoundStage.DPO, RoundStage.BEST_OF_N)  # a round takes one of these at most
 USUAL = (*FIRST, RoundStage.PPO)
+GATED = "gate"  # the choice that a round's policy is published when people prefer it
 
 
-def road(chosen: Collection[str]) -> tuple[RoundStage, ...]:
+def road(chosen: Collection[str], *, gate: bool = False) -> tuple[RoundStage, ...]:
     """All stages of a round in which those `chosen` of FIRST and LAST are done; without a policy none is published."""
-    around = {RoundStage.FREEZE, RoundStage.EVALUATE}
+    around = {RoundStage.FREEZE, RoundStage.EVALUATE} | ({RoundStage.GATE} if gate else set())
     if set(chosen) - {RoundStage.REWARD_MODEL}:
         around |= {RoundStage.PUBLISH}
         around |= set() if RoundStage.BEST_OF_N in chosen else {RoundStage.SAMPLE}
@@ -52,7 +56,7 @@ def road(chosen: Collection[str]) -> tuple[RoundStage, ...]:
 
 class Round(models.Model):
     """`base` is what the first stage starts from. `seconds` holds the wall time of each stage, and as "overhead" what
-    was neither training nor generation.
+    was neither training nor generation. From `gated_at` on it keeps no other round of the project from running.
     """
 
     project = models.ForeignKey(Project, on_delete=models.PROTECT, related_name="rounds")
@@ -68,6 +72,7 @@ class Round(models.Model):
     reward_model = models.OneToOneField(
         RewardModel, on_delete=models.PROTECT, null=True, blank=True, related_name="made_by_round"
     )
+    gated_at = models.DateTimeField(null=True, blank=True)
     figures = models.JSONField(_("figures"), default=dict)
     seconds = models.JSONField(_("seconds"), default=dict)
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="+")
@@ -83,7 +88,9 @@ class Round(models.Model):
         constraints: ClassVar[list[Any]] = [
             models.UniqueConstraint(name="round_number_once", fields=["project", "number"]),
             models.UniqueConstraint(
-                name="round_running_once_per_project", fields=["project"], condition=models.Q(state="running")
+                name="round_running_once_per_project",
+                fields=["project"],
+                condition=models.Q(state="running", gated_at=None),
             ),
         ]
 
@@ -92,7 +99,7 @@ class Round(models.Model):
 
     @property
     def stages(self) -> tuple[RoundStage, ...]:
-        return road(self.options.get("stages", USUAL))
+        return road(self.options.get("stages", USUAL), gate=self.options.get("publish") == GATED)
 
     def after(self, stage: str) -> RoundStage | None:
         """The stage after that one; None after the last."""

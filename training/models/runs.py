@@ -26,6 +26,7 @@ class Stage(models.TextChoices):
     BEST_OF_N = "best_of_n", _("Best of n")
     EVALUATE = "evaluate", _("Evaluation")
     SCORE = "score", _("Scoring")
+    GATE = "gate", _("Sampling for the gate")
 
 
 class RunState(models.TextChoices):
@@ -36,6 +37,7 @@ class RunState(models.TextChoices):
     CANCELLED = "cancelled", _("cancelled")
 
 
+CARRIED_OUT_BY: dict[str, str] = {Stage.GATE: Stage.SAMPLE}  # of training.algorithms, where the name is another
 FINAL_STATES = (RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELLED)
 
 
@@ -125,6 +127,11 @@ class TrainingRun(models.Model):
 
     def __str__(self) -> str:
         return f"{self.get_stage_display()} {self.pk}"
+
+    @property
+    def algorithm(self) -> str:
+        """The stage of training.algorithms that carries it out."""
+        return CARRIED_OUT_BY.get(self.stage, self.stage)
 
     @property
     def folder(self) -> Path:

@@ -25,6 +25,8 @@ BADGES: dict[str, str] = {
     RunState.SUCCEEDED: "done",
     RoundState.PUBLISHED: "done",
     RoundState.FINISHED: "done",
+    RoundState.GATE: "waiting",
+    RoundState.REJECTED: "stopped",
     RunState.FAILED: "failed",
     RunState.CANCELLED: "cancelled",
 }
@@ -113,7 +115,7 @@ def plain(text: str) -> str:
 @register.filter
 def bracketed(cell: Any) -> str:
     """A figure with its interval, as one text."""
-    if cell is None:
+    if not cell:
         return "–"
     low, high = (cell["low"], cell["high"]) if isinstance(cell, dict) else (cell.low, cell.high)
     value = short(cell["value"] if isinstance(cell, dict) else cell.value)

@@ -48,11 +48,14 @@ REASONS = (
     gettext_noop("qualification, gold and repeats"),
     gettext_noop("repeats"),
     gettext_noop("all outputs tied"),
+    gettext_noop("at a gate that is not decided"),
+    gettext_noop("judged at gates"),
 )
 NAMES = {
     "languages": gettext_lazy("Languages"),
     "use_cases": gettext_lazy("Use cases"),
     "prompts_per_author": gettext_lazy("Prompts an author"),
+    "without_gates": gettext_lazy("Without what was judged at gates"),
     "version": gettext_lazy("Code version"),
     "unknown": gettext_lazy("unknown"),
 }

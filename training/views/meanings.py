@@ -173,6 +173,16 @@ MEANINGS: dict[str, Meaning] = {
     "reward_scale": Meaning(
         _("Reward scale"), "", _("Factor on every score, so that it claims no more than held-out rankings bear out.")
     ),
+    "win_rate": Meaning(
+        _("Win rate"),
+        SHARE,
+        _("How often people at its gate preferred it to the policy that was current then; a tie counts half."),
+    ),
+    "win_rate_equal_length": Meaning(
+        _("Win rate at equal length"),
+        SHARE,
+        _("What it would be were both outputs equally long, by a logistic regression on the difference in length."),
+    ),
     "updates": Meaning(_("Updates"), "", _("How often the policy's weights were changed.")),
 }
 
@@ -185,6 +195,7 @@ FIRST: dict[str, tuple[str, ...]] = {
     Stage.PPO: ("objective/reward", "objective/kl", "objective/length"),
     Stage.DPO: ("accuracy", "loss", "rewards/chosen"),
 }
+OF_GATES = ("win_rate", "win_rate_equal_length")
 BEST_OF = re.compile(r"best_of_(\d+)/(reward|kl)")
 NOT_DRAWN = {"step", "total_steps", "seconds"}
 

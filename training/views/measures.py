@@ -90,7 +90,7 @@ def meaning(name: str) -> Meaning:
 
 def in_order(names: Iterable[str]) -> list[str]:
     """Figures as they are looked at: what people's work says first."""
-    known = [*(table.EVALUATED + name for name in MEASURES), *meanings.MEANINGS]
+    known = [*meanings.OF_GATES, *(table.EVALUATED + name for name in MEASURES), *meanings.MEANINGS]
     return sorted(names, key=lambda name: (known.index(name) if name in known else len(known), name))
 
 

@@ -18,7 +18,7 @@ from training.forms import StartForm, settings_of
 from training.models import Round, RoundState, Stage, TrainingRun
 from training.options import Options
 from training.readiness import counted
-from training.views import folders, stages
+from training.views import folders, gates, stages
 from training.views.datasets import left_out
 from training.views.decorators import researchers_page, round_page
 
@@ -39,7 +39,7 @@ def index(request: SignedInRequest, project: Project) -> HttpResponse:
     )
     if form.is_valid() and "look" not in request.POST and (started := _start(request, project, form)):
         return redirect("round", project.slug, started.number)
-    listed = project.rounds.select_related("base", "dataset", "policy").order_by("-number")
+    listed = project.rounds.select_related("base", "dataset", "policy", "gate").order_by("-number")
     context = {
         "form": form,
         "rounds": listed,
@@ -97,6 +97,7 @@ def detail(request: SignedInRequest, round: Round) -> HttpResponse:
         "curves": stages.curves_of(of_stage),
         "waits": waits,
         "is_running": round.state == RoundState.RUNNING,
+        "gate": gates.shown(round),
         "chosen_judge": stage_inputs.judge_of(round) if round.options.get("reward_model") else None,
         "publishes_itself": stages.publishes_itself(round),
         "reward": stages.first_and_last(ppo, "objective/reward"),
@@ -150,3 +151,10 @@ def retry(request: SignedInRequest, round: Round) -> None:
 @_verb
 def publish(request: SignedInRequest, round: Round) -> None:
     rounds.publish(round, user=request.user)
+
+
+@_verb
+def decide(request: SignedInRequest, round: Round) -> None:
+    """Publish its policy or not, whatever the gate says, for the reason given."""
+    publish_it = request.POST.get("verdict") == "publish"
+    rounds.decide(round, publish_it=publish_it, reason=request.POST.get("reason", ""), user=request.user)

@@ -45,7 +45,8 @@ def detail(request: SignedInRequest, run: TrainingRun) -> HttpResponse:
 
 def settings_of(run: TrainingRun) -> list[dict[str, Any]]:
     """Each hyperparameter with its value, the paper's, and what it does."""
-    known = {setting.name: setting for setting in dataclasses.fields(STAGES[run.stage])} if run.stage in STAGES else {}
+    kind = STAGES.get(run.algorithm)
+    known = {setting.name: setting for setting in dataclasses.fields(kind)} if kind else {}
     return [
         {
             "name": name,
@@ -67,7 +68,7 @@ def command_of(run: TrainingRun) -> str:
     given = run.folder / commands.INPUTS / "hyperparameters.json"
     flags = [*commands.stage_flags(run), "--hyperparameters", str(given)]
     pairs = [shlex.join(flags[at : at + 2]) for at in range(0, len(flags), 2)]
-    return " \\\n  ".join([f"python -m training.algorithms {run.stage}", *pairs])
+    return " \\\n  ".join([f"python -m training.algorithms {run.algorithm}", *pairs])
 
 
 @row_page(TrainingRun, "POST")

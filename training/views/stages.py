@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 from annotation import charts
 from training import curves
 from training.models import FINAL_STATES, Round, RoundStage, RoundState, RunState, Stage, TrainingRun
-from training.views import meanings
+from training.views import gates, meanings
 
 NO_WORKER_SECONDS = 20
 
@@ -52,7 +52,7 @@ def waits_for_publication(round: Round) -> bool:
 
 
 def publishes_itself(round: Round) -> bool:
-    return bool(round.options.get("publish", "auto") == "auto")
+    return bool(round.options.get("publish", "auto") != "manual")
 
 
 def _state(round: Round, distance: int) -> str:
@@ -61,12 +61,15 @@ def _state(round: Round, distance: int) -> str:
         return "done"
     if distance > 0:
         return "waiting"
-    return {RoundState.FAILED: "failed", RoundState.CANCELLED: "cancelled"}.get(RoundState(round.state), "running")
+    ended = {RoundState.FAILED: "failed", RoundState.CANCELLED: "cancelled", RoundState.REJECTED: "rejected"}
+    return ended.get(RoundState(round.state), "running")
 
 
 def _note(round: Round, stage: RoundStage, run: TrainingRun | None) -> str:
     if waits_for_publication(round):
         return _("It waits for you: look at the figures and samples, then publish it.")
+    if round.state == RoundState.GATE:
+        return gates.note(round)
     if run is None:
         return _("About to start.")
     return note_of(run)

@@ -6,14 +6,23 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+from django.utils import timezone
+
 from annotation.adding import NewPrompt, add_prompts
-from annotation.models import Completion, Demonstration, Pool, Project, Ranking, Split
+from annotation.models import Completion, Demonstration, Pool, Project, Prompt, Ranking, Split
 from tests.world import World, make_ranking_item, make_world
 from training import registry
 from training.hyperparameters import settle
-from training.models import Dataset, Policy, RewardModel, Round, RoundStage, Stage, TrainingRun
+from training.models import Dataset, Gate, Policy, RewardModel, Round, RoundStage, Stage, TrainingRun
 
 FIGURES = {"pair_accuracy": 0.768, "pairs": 1502, "kl": 4.31, "mean_length": 24.8, "mean_reward": 1.31}
+
+
+GATE_RESULT = {
+    "judgements": 200, "settled": 12, "wins": 110, "ties": 30, "losses": 60,
+    "win_rate": {"value": 0.625, "low": 0.561, "high": 0.688, "prompts": 180},
+    "win_rate_equal_length": {"value": 0.59, "low": 0.52, "high": 0.66, "prompts": 180},
+}  # fmt: skip
 
 
 @dataclass
@@ -37,9 +46,14 @@ class Scene:
 
     def hold_out_an_answer(self) -> None:
         """By a person, to a prompt that no training sees."""
-        asked = [{"role": "user", "content": "What is held out?"}]
+        Demonstration.objects.create(
+            prompt=self.hold_out("What is held out?"), author=self.people.alice, text="This is."
+        )
+
+    def hold_out(self, text: str) -> Prompt:
+        asked = [{"role": "user", "content": text}]
         (prompt,) = add_prompts(self.project, [NewPrompt(asked, split=Split.TEST)])
-        Demonstration.objects.create(prompt=prompt, author=self.people.alice, text="This is.")
+        return prompt
 
     def round(self, **fields: Any) -> Round:
         number = self.project.rounds.count() + 1
@@ -78,6 +92,17 @@ class Scene:
         asked = {"prompts": [{"id": item.prompt_id}]}
         sampled = self.run(Stage.SAMPLE, round=round, state="succeeded", inputs=asked, result={"queued": queued})
         Completion.objects.filter(id__in=item.completions).update(sampling={"run": sampled.pk})
+        return round
+
+    def round_at_its_gate(self, *, state: str = "gate", **gate: Any) -> Round:
+        """Its gate asks for 4 judgements, of which none is in."""
+        number = self.project.rounds.count() + 1
+        new = registry.register_policy(self.project, name=f"round-{number}-ppo", source="x/y", parent=self.base)
+        options = {"publish": "gate", "gate_judgements": 4, "gate_bar": 0.5}
+        round = self.round(
+            state=state, stage=RoundStage.GATE, policy=new, gated_at=timezone.now(), figures=FIGURES, options=options
+        )
+        Gate.objects.create(**{"round": round, "rival": self.base, "judgements": 4, "bar": 0.5} | gate)
         return round
 
 

@@ -43,7 +43,7 @@ def test_who_is_not_signed_in_is_sent_to_the_sign_in_page(scene: Scene) -> None:
         assert response["Location"].startswith("/account/login/")
 
 
-VERBS = ["rounds/1/cancel", "rounds/1/retry", "rounds/1/publish"]
+VERBS = ["rounds/1/cancel", "rounds/1/retry", "rounds/1/publish", "rounds/1/decide"]
 
 
 @pytest.mark.parametrize("verb", VERBS)
