@@ -15,6 +15,7 @@ from training.playground import client
 from training.playground.client import Unavailable, Waiting
 
 ANSWER_SECONDS = 120.0
+FIGURE_SECONDS = 60.0  # for SFT and reward model, which were started with the policy
 
 
 @dataclass(frozen=True)
@@ -131,7 +132,7 @@ def _asked_once(
     if model is None:
         return None
     try:
-        for line in client.ask(model, request, seconds=ANSWER_SECONDS):
+        for line in client.ask(model, request, seconds=FIGURE_SECONDS, patience=FIGURE_SECONDS):
             if not isinstance(line, Waiting):
                 return line[request["ask"]]
             yield line

@@ -21,7 +21,7 @@ START_SECONDS = 180.0  # a large model takes minutes to be read
 REMIND_SECONDS = 5.0  # a message may be lost
 LOOK_SECONDS = 0.1
 SAY_SECONDS = 1.0
-LEAST_ROOM = 60.0  # for what comes after the answer
+ROOM_SECONDS = 30.0  # for what comes after the answer
 
 
 class Unavailable(Exception):
@@ -42,14 +42,19 @@ def wake(model: Policy | RewardModel) -> None:
         connection.close()
 
 
-def ask(model: Policy | RewardModel, request: dict[str, Any], *, seconds: float) -> Iterator[Waiting | dict[str, Any]]:
-    """The lines of the model's answer, which has so long once the model is there. Raises Unavailable."""
+def ask(
+    model: Policy | RewardModel, request: dict[str, Any], *, seconds: float, patience: float = START_SECONDS
+) -> Iterator[Waiting | dict[str, Any]]:
+    """The lines of the model's answer, which has so long once the model is there. Raises Unavailable.
+
+    patience: seconds to wait for its start.
+    """
     place = place_of(model)
     for _attempt in range(2):  # it may be leaving just now, being idle
-        connection = yield from _reached(model, place)
+        connection = yield from _reached(model, place, patience)
         last: dict[str, Any] = {}
         with connection, suppress(OSError):
-            connection.settimeout(seconds + LEAST_ROOM)
+            connection.settimeout(seconds + ROOM_SECONDS)
             connection.sendall(json.dumps(request).encode() + b"\n")
             for line in _lines(connection):
                 last = json.loads(line)
@@ -75,7 +80,7 @@ def leaves(place: Place) -> bool:
     return False
 
 
-def _reached(model: Policy | RewardModel, place: Place) -> Generator[Waiting, None, socket.socket]:
+def _reached(model: Policy | RewardModel, place: Place, patience: float) -> Generator[Waiting, None, socket.socket]:
     """A connection (the generator's return value), once there is a process to connect to."""
     if settings.PLAYGROUND_MODELS < 1:
         raise Unavailable(_("The playground is switched off on this installation (PLAYGROUND_MODELS is 0)."))
@@ -84,7 +89,7 @@ def _reached(model: Policy | RewardModel, place: Place) -> Generator[Waiting, No
         now = time.monotonic()
         if (problem := place.problem()) and problem != before:
             raise Unavailable(_told(problem[1], model))
-        if now - began > START_SECONDS:
+        if now - began > patience:
             raise Unavailable(_too_late(place))
         if now - nudged > REMIND_SECONDS:
             nudged = now

@@ -76,7 +76,7 @@ class AskForm(PageForm):
         try:
             found = json.loads(self["history"].value() or "[]")
             return cleaned_messages([*found, {"role": "user", "content": "?"}], longest=10**9)[:-1] if found else []
-        except (ValueError, TypeError, Refused):
+        except (ValueError, TypeError, RecursionError, Refused):
             return []
 
     def clean(self) -> dict[str, Any]:

@@ -26,6 +26,11 @@ class Shown:
     def text(self) -> str:
         return self.cell.text.replace("\n", "↵\n")
 
+    @property
+    def name(self) -> str:
+        """The same where it stands alone, and nothing but a space would not be seen."""
+        return self.text if self.text.strip() else self.text.replace(" ", "␣")
+
 
 def shown(answer: Answer) -> list[Shown]:
     return [

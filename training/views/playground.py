@@ -45,7 +45,7 @@ class Side:
 @researchers_page("GET", "POST")
 def page(request: SignedInRequest, project: Project) -> HttpResponse:
     _known(project, request.POST if request.method == "POST" else request.GET)
-    if request.method == "GET":
+    if request.method != "POST":
         policy = request.GET.get("first")
         return _page(request, project, AskForm(project, initial={"first": policy} if policy else None))
     if token := request.POST.get("go_on"):
@@ -181,7 +181,7 @@ def _known(project: Project, named: Any) -> None:
     """Models of other projects are not there."""
     for name, kind in (("first", Policy), ("second", Policy), ("judge", RewardModel)):
         wanted = named.get(name, "")
-        if wanted.isdigit() and not kind._default_manager.filter(pk=wanted, project=project).exists():
+        if wanted.isdecimal() and not kind._default_manager.filter(pk=wanted, project=project).exists():
             raise Http404(f"No {kind._meta.verbose_name} {wanted} in {project}.")
 
 

@@ -15,7 +15,10 @@ def addresses(scene: Scene) -> list[str]:
     assert round.reward_model is not None
     assert round.dataset is not None
     return [
-        *(scene.address(name) for name in ("rounds", "rounds/1", "models", "datasets", "curves", "models/compare")),
+        *(
+            scene.address(name)
+            for name in ("rounds", "rounds/1", "models", "datasets", "curves", "models/compare", "playground")
+        ),
         f"/runs/{run.pk}/",
         f"/policies/{round.policy.pk}/",
         f"/reward-models/{round.reward_model.pk}/",

@@ -87,7 +87,13 @@ def test_a_conversation_goes_on_with_an_answer(scene: Scene) -> None:
     assert [(turn["role"], turn["content"]) for turn in turns] == [("user", "one dog"), ("assistant", "Paris.")]
     again = client.post(scene.address(), scene.form(history=page.context["form"]["history"].value(), temperature=9))
     assert again.context["turns"] == turns  # the form was refused, and nothing of the talk is lost
-    for broken in ("no JSON", "7", '[{"role": "user"}]', '[{"role": "assistant", "content": "I begin"}]'):
+    for broken in (
+        "no JSON",
+        "7",
+        "[" * 100_000,
+        '[{"role": "user"}]',
+        '[{"role": "assistant", "content": "I begin"}]',
+    ):
         assert client.post(scene.address(), scene.form(history=broken, temperature=9)).context["turns"] == []
 
 

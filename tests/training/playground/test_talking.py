@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +17,8 @@ from tests.processes import wait_for, web, worker
 
 if TYPE_CHECKING:
     from tests.training.playground.scene import Scene
+
+CSRF = "a" * 32  # a form and a cookie that say the same
 
 
 @pytest.fixture
@@ -84,11 +85,9 @@ def test_nothing_is_left_when_the_web_server_is_killed(scene: Scene, monkeypatch
     monkeypatch.setenv("PLAYGROUND_IDLE_SECONDS", "3")
     session = scene.client().cookies["sessionid"].value
     with worker(queues="default", threads=4), web() as server:
-        with httpx.Client(base_url=server, cookies={"sessionid": session}, timeout=300) as browser:
-            page = browser.get(scene.address()).text
-            token = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', page)
-            assert token is not None
-            form = scene.form(side="first", judge="", csrfmiddlewaretoken=token[1])
+        cookies = {"sessionid": session, "csrftoken": CSRF}
+        with httpx.Client(base_url=server, cookies=cookies, timeout=300) as browser:
+            form = scene.form(side="first", judge="", csrfmiddlewaretoken=CSRF)
             with browser.stream("POST", scene.address("answer/"), data=form) as answer:
                 assert answer.headers["content-type"] == "application/x-ndjson"
                 assert any("text" in json.loads(line) for line in answer.iter_lines())  # the first piece is here
@@ -119,7 +118,7 @@ def test_the_model_that_was_idle_longest_makes_room(scene: Scene, settings: Any)
     wait_for(judge.socket.exists, seconds=240)
     assert not sft.is_alive()
     assert client.leaves(judge)
-    wait_for(lambda: not served(), seconds=60)
+    wait_for(lambda: not judge.is_alive(), seconds=60)
 
     with places.held_or_not(sft.lock):  # as if it were being asked, and does not leave
         starting.start(scene.judge)
