@@ -233,6 +233,8 @@ SPECTACULAR_SETTINGS = {
         "PromptKind": "annotation.models.PromptKind",
         "AssignmentState": "annotation.models.AssignmentState",
         "UseCase": "annotation.models.UseCase",
+        "OutputState": "training.models.OutputState",
+        "RequestState": "training.models.RequestState",
         "RunState": "training.models.RunState",
         "RoundState": "training.models.RoundState",
         "Stage": "training.models.runs.Stage",

@@ -48,6 +48,7 @@ class Network(nn.Module):
         self.encoder = Encoder(tokenizer, seq2seq=self.seq2seq)
         self.pad = int(tokenizer.eos_token_id if tokenizer.pad_token_id is None else tokenizer.pad_token_id)
         self.start = int(model.config.decoder_start_token_id) if self.seq2seq else -1
+        self.eval()  # as transformers opens its models; whether there is dropout `ready` says
         self.packs = self._takes_packed_rows()
 
     @property
@@ -98,7 +99,6 @@ class Network(nn.Module):
         """Whether a packed row gives what its rows give one by one: found by trying, whatever the model is called."""
         if self.seq2seq or self.config._attn_implementation != attention.NAME:
             return False
-        self.eval()  # dropout would make a difference
         groups = shared_prompts.sample(self.config.vocab_size)
         batch = self.collate([row for group in groups for row in group])
         wanted = _at(self.states(batch), batch.ends)

@@ -252,7 +252,7 @@ class MadeDecisionSerializer(serializers.ModelSerializer[GateDecision]):
         read_only_fields = fields
 
 
-class DecisionSerializer(serializers.Serializer[Any]):
+class GateDecisionSerializer(serializers.Serializer[Any]):
     """Whether the round's policy is to be published, and why: the reason is kept with the round and in the log."""
 
     publish = serializers.BooleanField()

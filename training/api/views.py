@@ -134,11 +134,11 @@ class RoundVerb(Endpoint):
 class RoundDecision(Endpoint):
     audience = ResearchersOf(Round)
 
-    @extend_schema(request=serializers.DecisionSerializer, responses=serializers.RoundSerializer)
+    @extend_schema(request=serializers.GateDecisionSerializer, responses=serializers.RoundSerializer)
     def post(self, request: Request, pk: int) -> Response:
         """Publish a round's policy or not, whatever its gate says. 409 where the round has no gate, or is past it."""
         round = self.opened
-        given = _checked(serializers.DecisionSerializer(data=request.data))
+        given = _checked(serializers.GateDecisionSerializer(data=request.data))
         try:
             rounds.decide(round, publish_it=given["publish"], reason=given["reason"], user=self.user)
         except rounds.RoundRefused as refusal:

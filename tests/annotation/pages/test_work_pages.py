@@ -273,7 +273,7 @@ def test_a_heartbeat_keeps_the_lease_and_says_when_it_is_lost(world: World, sign
 
 def test_a_token_is_shown_once_and_can_be_revoked(world: World, sign_in: SignIn) -> None:
     client = sign_in(world.alice)
-    answer = client.post("/account/tokens/", {"name": "script", "days": "30"})
+    answer = client.post("/account/tokens/", {"name": "script", "days": "30", "scopes": ["read"]})
     secret = re.search(r'value="(plumb_[^"]+)"', answer.content.decode())
     assert secret
     token = ApiToken.objects.matching(secret[1])
