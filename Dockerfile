@@ -21,6 +21,7 @@ RUN python config/install.py --groups ""
 RUN SECRET_KEY=unused DATABASE_URL=postgresql://unused/unused STATIC_ROOT=/app/static_collected \
     python manage.py collectstatic --no-input --verbosity 0
 ENV STATIC_ROOT=/app/static_collected
+ENV PROMETHEUS_MULTIPROC_DIR=/tmp/metrics
 USER plumbline
 VOLUME /data
 EXPOSE 8000

@@ -48,6 +48,15 @@ class Creators(SignedIn):
         return super().admit(user, named)
 
 
+class Superusers(SignedIn):
+    """Those who run the installation."""
+
+    def admit(self, user: Visitor, named: dict[str, Any]) -> list[Any]:
+        if not user.is_superuser:
+            raise PermissionDenied(_("This is for those who run the installation."))
+        return super().admit(user, named)
+
+
 class Staff(SignedIn):
     """Those whom a superuser lets into the administration, which sees to it itself."""
 

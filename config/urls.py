@@ -7,6 +7,7 @@ from django.urls import include, path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
 from annotation.audiences import Anyone, Audience, SignedIn, Staff
+from config import health, metrics
 
 # One door for everybody, with its limits and its log.
 admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]
@@ -17,6 +18,9 @@ handler500 = "config.errors.server_error"
 
 urlpatterns = [
     path("", include("annotation.urls")),
+    path("health/", health.health, name="health"),
+    path("ready/", health.readiness, name="readiness"),
+    path("metrics/", metrics.Metrics.as_view(), name="metrics"),
     path("account/", include("allauth.urls")),
     path("i18n/", include("django.conf.urls.i18n")),
     path("admin/", admin.site.urls),

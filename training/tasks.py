@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from celery import shared_task
 
+from annotation.logs import about
 from training import automatic, rounds, runs, withdrawals
 from training.evaluation import measuring
 from training.external import answering, settling
@@ -13,17 +14,20 @@ from training.playground import starting
 
 @shared_task(max_retries=0)
 def execute_run(run_id: int) -> None:
-    runs.execute(run_id)
+    with about(run=run_id):
+        runs.execute(run_id)
 
 
 @shared_task(max_retries=0)
 def advance_round(round_id: int) -> None:
-    rounds.advance(round_id)
+    with about(round=round_id):
+        rounds.advance(round_id)
 
 
 @shared_task(max_retries=0)
 def measure(run_id: int) -> None:
-    measuring.measure(run_id)
+    with about(run=run_id):
+        measuring.measure(run_id)
 
 
 @shared_task(max_retries=0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import os
+import shutil
 import signal
 import socket
 import sys
@@ -22,6 +23,7 @@ from config.embedded.processes import Processes, Program, end_marked
 ANSWER_SECONDS = 90
 STOP_SECONDS = 30
 STOPPING = "stopping"
+METRICS = Path("run") / "metrics"  # where the web's processes count, for all to be added up; from nothing at each start
 WORKER_FLAGS = (
     "--pool",
     "threads",
@@ -100,6 +102,7 @@ def running(port: int, *, say: Callable[[str], None], hurry: Callable[[], bool] 
             postgres.start(data, with_parent=True)
         if settings.CELERY_BROKER_URL == broker.URL:
             broker.recover(data / "broker")
+        shutil.rmtree(data / METRICS, ignore_errors=True)
         exits.callback(stack.processes.stop, hurry=hurry)
         exits.callback(_write, lock, STOPPING)
         yield stack
@@ -113,6 +116,7 @@ def programs(listener: int) -> list[Program]:
         *(python, "-m", "gunicorn", "config.wsgi:application", "--bind", f"fd://{listener}"),
         *("--worker-class", "gthread", "--workers", "2", "--threads", "8", "--timeout", "120"),
         *("--graceful-timeout", "3", "--no-control-socket"),
+        *("--env", f"PROMETHEUS_MULTIPROC_DIR={settings.DATA / METRICS}"),
     )
     schedule = ("--schedule", settings.CELERY_BEAT_SCHEDULE_FILENAME, "--pidfile=")
     # A worker whose parent vanished is killed outright: asked politely, it would first finish a long training run.

@@ -25,6 +25,7 @@ NOT_OURS = ("admin/", "api/")  # Django's own pages, and those of the API's docu
 NO_PAGE = {  # what one gets under these names is no page, whoever asks
     "set_language",
     "timesheet", "timesheets", "export-file", "dataset-file", "policy-archive", "reward-model-archive",  # files
+    "health", "readiness", "metrics",  # for machines
     "models-compare-file", "models-report", "models-report-zip",
     "account_set_password",  # who has a password changes it
     "account_confirm_login_code",  # no codes are sent
