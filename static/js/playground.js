@@ -5,12 +5,13 @@ import { post } from "plumbline/post";
 const form = document.getElementById("ask");
 const queue = document.getElementById("queue");
 const readers = new Set();
+let busy = false;
 
 if (form) {
   form.addEventListener("submit", (event) => {
     if (event.submitter?.name === "go_on") return;
     event.preventDefault();
-    if (!readers.size) askBoth();
+    if (!busy) askBoth();
   });
   form.querySelector("[data-stop]").addEventListener("click", () => { for (const reader of readers) reader.cancel(); });
   queue.addEventListener("submit", (event) => {
@@ -21,7 +22,8 @@ if (form) {
 
 async function askBoth() {
   const [ask, stop] = [form.querySelector(".button--primary"), form.querySelector("[data-stop]")];
-  ask.disabled = true;
+  busy = true;
+  ask.setAttribute("aria-disabled", "true"); // disabled, it would lose the focus
   queue.hidden = true;
   queue.querySelector("[data-said]").hidden = true;
   await Promise.all([...document.querySelectorAll("[data-side]")].map((section) => {
@@ -33,7 +35,9 @@ async function askBoth() {
     stop.hidden = false;
     return askOne(section);
   }));
-  ask.disabled = false;
+  busy = false;
+  ask.removeAttribute("aria-disabled");
+  if (document.activeElement === stop) ask.focus();
   stop.hidden = true;
   queue.hidden = !document.querySelector('[name="answer"]');
 }

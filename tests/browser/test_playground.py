@@ -20,11 +20,8 @@ LOADED = 240_000
 
 @pytest.fixture
 def scene(transactional_db: None) -> Scene:
-    from django.core.cache import cache
-
     from tests.training.playground.scene import build_scene
 
-    cache.clear()
     return build_scene()
 
 

@@ -186,7 +186,7 @@ def _known(project: Project, named: Any) -> None:
 
 
 def _may_ask(request: SignedInRequest) -> bool:
-    """Counted by each process of the web for itself, or by all together where the cache is one for all."""
+    """Counted for all processes of the web together."""
     minute = f"playground:{request.user.pk}:{int(time.time() // 60)}"
     cache.add(minute, 0, timeout=120)
     return cache.incr(minute) <= MOST_A_MINUTE
