@@ -48,10 +48,10 @@ class Ancestor:
 
 @dataclass(frozen=True)
 class Subject:
-    """A model of the report. `evaluation` is laid out as on its page; `settings` are those of the run that made it."""
+    """A model of the report. `evaluations` are as on its page; `settings` are those of the run that made it."""
 
     line: Line
-    evaluation: measures.Measured | None
+    evaluations: list[measures.Measured]
     settings: list[tuple[str, Any]]
     curves: list[Plot]
 
@@ -119,7 +119,7 @@ def _subject(line: Line, number: int) -> Subject:
     run = line.model.run
     return Subject(
         line=line,
-        evaluation=measures.shown(line.evaluation) if line.evaluation else None,
+        evaluations=[measures.shown(run) for run in line.evaluations],
         settings=list(run.hyperparameters.items()) if run else [],
         curves=_curves(run, number) if run else [],
     )

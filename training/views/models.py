@@ -155,9 +155,14 @@ def _page(model: Policy | RewardModel) -> dict[str, Any]:
 
 
 def _measured(runs: QuerySet[TrainingRun]) -> dict[str, Any]:
-    """The newest figures of the model's evaluations, and those evaluations that are on their way."""
-    newest = TrainingRun.objects.evaluations().filter(pk__in=runs.values("pk")).select_related("judge").first()
-    return {"measured": measures.shown(newest) if newest else None, "unfinished": measures.unfinished(runs)}
+    """The newest figures of the model's evaluations, without and with examples, and evaluations on their way."""
+    done = TrainingRun.objects.evaluations().filter(pk__in=runs.values("pk")).select_related("judge")
+    newest, few_shot = done.zero_shot().first(), done.few_shot().first()
+    return {
+        "measured": measures.shown(newest) if newest else None,
+        "evaluations": [measures.shown(run) for run in (newest, few_shot) if run is not None],
+        "unfinished": measures.unfinished(runs),
+    }
 
 
 def _round_of(model: Policy | RewardModel) -> Round | None:
