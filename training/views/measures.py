@@ -144,9 +144,10 @@ EFFECTS: dict[str, tuple[Any, Any]] = {
 }
 
 
-def effects(found: dict[str, Any]) -> list[tuple[Any, Any, Any, Any]]:
+def effects(run: TrainingRun) -> list[tuple[Any, Any, Any, Any]]:
     """What it is, what its odds mean, people's and the model's: where neither has any it is left out."""
-    people, model = found["people"], found["model"]
+    found = run.result["evaluation"].get("bias", {})
+    people, model = found.get("people", {}), found.get("model", {})
     return [
         (label, about, people.get(name), model.get(name))
         for name, (label, about) in EFFECTS.items()

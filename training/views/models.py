@@ -47,10 +47,7 @@ def policy(request: SignedInRequest, policy: Policy) -> HttpResponse:
 def evaluate(request: SignedInRequest, policy: Policy) -> HttpResponse:
     """Have it answer held-out prompts that people answered, to be measured beside them."""
     form = EvaluatePolicyForm(policy, request.POST)
-    if form.is_valid() and (run := form.save(user=request.user)):
-        messages.success(request, _("The evaluation is on its way. Its figures will be on the model's page."))
-        return redirect("run", run.pk)
-    return _policy_page(request, policy, form, status=INVALID)
+    return _start(request, form) or _policy_page(request, policy, form, status=INVALID)
 
 
 def _policy_page(
@@ -94,10 +91,7 @@ def reward_model(request: SignedInRequest, model: RewardModel) -> HttpResponse:
 def evaluate_reward_model(request: SignedInRequest, model: RewardModel) -> HttpResponse:
     """Have it score outputs that people ranked and no training sees, to be measured beside them."""
     form = EvaluateRewardModelForm(model, request.POST)
-    if form.is_valid() and (run := form.save(user=request.user)):
-        messages.success(request, _("The evaluation is on its way. Its figures will be on the model's page."))
-        return redirect("run", run.pk)
-    return _reward_model_page(request, model, form, status=INVALID)
+    return _start(request, form) or _reward_model_page(request, model, form, status=INVALID)
 
 
 @row_page(RewardModel, "GET")
@@ -105,7 +99,7 @@ def bias(request: SignedInRequest, model: RewardModel) -> HttpResponse:
     """What people's choices and its own each owe to the form of an output."""
     context = _page(model) | _measured(model.runs.filter(stage=Stage.SCORE))
     if measured := context["measured"]:
-        context["effects"] = measures.effects(measured.run.result["evaluation"]["bias"])
+        context["effects"] = measures.effects(measured.run)
     return render(request, "training/bias.html", context)
 
 
@@ -152,6 +146,14 @@ def _page(model: Policy | RewardModel) -> dict[str, Any]:
         "query": f"model={table.key_of(model)}",
         "is_missing": bool(model.path) and not model.folder.is_dir(),
     }
+
+
+def _start(request: SignedInRequest, form: EvaluatePolicyForm | EvaluateRewardModelForm) -> HttpResponse | None:
+    """To the run of the evaluation; None where the form can't be used, or the evaluation was refused."""
+    if not form.is_valid() or (run := form.save(user=request.user)) is None:
+        return None
+    messages.success(request, _("The evaluation is on its way. Its figures will be on the model's page."))
+    return redirect("run", run.pk)
 
 
 def _measured(runs: QuerySet[TrainingRun]) -> dict[str, Any]:
