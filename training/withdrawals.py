@@ -132,7 +132,10 @@ def finish_erasures() -> None:
 def _erase_from_run(run: TrainingRun, ids: Ids, *, learnt_from_it: bool) -> None:
     """What lies beside a run: the prompts chosen for it, what was sampled to them, checkpoints with rows in them."""
     asked = {name: run.inputs[name] for name in ("prompts", "completions") if name in run.inputs}
-    kept = {name: [row for row in rows if row.get("id") not in ids["prompts"]] for name, rows in asked.items()}
+    answers = set(ids["demonstrations"])  # with those that stood as examples before a prompt the prompt goes too
+    led = {row["id"] for row in asked.get("prompts", ()) if not answers.isdisjoint(row.get("examples", ()))}
+    gone = {*ids["prompts"], *led}
+    kept = {name: [row for row in rows if row.get("id") not in gone] for name, rows in asked.items()}
     if kept != asked:
         run.inputs = {**run.inputs, **kept}
         run.save(update_fields=["inputs"])
@@ -146,7 +149,7 @@ def _erase_from_run(run: TrainingRun, ids: Ids, *, learnt_from_it: bool) -> None
         run.folder / "scores.jsonl",
     ):
         if path.is_file():
-            _written(path, (row for line in _lines(path) if (row := json.loads(line)).get("id") not in ids["prompts"]))
+            _written(path, (row for line in _lines(path) if (row := json.loads(line)).get("id") not in gone))
             _draft(path).replace(path)
     unnumbered = ["fixed_samples.jsonl", "samples.partial.jsonl"]
     if run.state != RunState.SUCCEEDED:  # should it be tried again, it begins anew, with what is left

@@ -183,6 +183,12 @@ class EvaluatePolicySerializer(serializers.Serializer[Any]):
     prompts = serializers.IntegerField(required=False, min_value=1, max_value=10_000)
     completions = serializers.IntegerField(required=False, min_value=1, max_value=64, help_text="Outputs a prompt.")
     temperature = serializers.FloatField(required=False, min_value=0, max_value=10)
+    shots = serializers.IntegerField(
+        required=False, min_value=0, max_value=64, help_text="Answers to training prompts before each prompt."
+    )
+    seed = serializers.IntegerField(
+        required=False, min_value=0, max_value=2**31 - 1, help_text="Which answers these are."
+    )
 
 
 class EvaluateRewardModelSerializer(serializers.Serializer[Any]):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from django.db.models import QuerySet
@@ -252,11 +253,7 @@ class EvaluatePolicy(Endpoint):
         dataset, judge = _dataset(policy.project, given.pop("dataset", None)), given.pop("judge", None)
         if judge is not None:
             given["judge"] = get_object_or_404(RewardModel, pk=judge, project=policy.project)
-        try:
-            run = policies.start(policy, user=self.user, dataset=dataset, **given)
-        except EvaluationRefused as refusal:
-            raise Conflict(str(refusal)) from refusal
-        return Response(serializers.RunSerializer(run).data, status=status.HTTP_201_CREATED)
+        return _evaluation(lambda: policies.start(policy, user=self.user, dataset=dataset, **given))
 
 
 class EvaluateRewardModel(Endpoint):
@@ -269,11 +266,7 @@ class EvaluateRewardModel(Endpoint):
         model: RewardModel = self.opened
         given = _checked(serializers.EvaluateRewardModelSerializer(data=request.data))
         dataset = _dataset(model.project, given.pop("dataset", None))
-        try:
-            run = reward_models.start(model, user=self.user, dataset=dataset, **given)
-        except EvaluationRefused as refusal:
-            raise Conflict(str(refusal)) from refusal
-        return Response(serializers.RunSerializer(run).data, status=status.HTTP_201_CREATED)
+        return _evaluation(lambda: reward_models.start(model, user=self.user, dataset=dataset, **given))
 
 
 class Archive(Endpoint):
@@ -345,6 +338,14 @@ def _dataset(project: Project, number: int | None) -> Dataset:
     if not frozen:
         raise Conflict("The project has no dataset. Freeze one first.")
     return frozen[0]
+
+
+def _evaluation(start: Callable[[], TrainingRun]) -> Response:
+    try:
+        run = start()
+    except EvaluationRefused as refusal:
+        raise Conflict(str(refusal)) from refusal
+    return Response(serializers.RunSerializer(run).data, status=status.HTTP_201_CREATED)
 
 
 def _curve(run: TrainingRun) -> dict[str, Any]:

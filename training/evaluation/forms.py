@@ -34,6 +34,15 @@ class EvaluatePolicyForm(PageForm):
         label=gettext_lazy("Prompts, at most"), min_value=1, max_value=10_000, initial=policies.PROMPTS
     )
     completions = forms.IntegerField(label=gettext_lazy("Outputs a prompt"), min_value=1, max_value=64, initial=1)
+    shots = forms.IntegerField(
+        label=gettext_lazy("Examples before each prompt"), min_value=0, max_value=64, initial=0, required=False,
+        help_text=gettext_lazy("0: zero-shot. Else people's answers to training prompts, in the prompt's language "
+                               "where there are enough. What does not fit the model is cut off at the beginning."),
+    )  # fmt: skip
+    seed = forms.IntegerField(
+        label=gettext_lazy("Seed of the examples"), min_value=0, max_value=2**31 - 1, initial=0, required=False,
+        help_text=gettext_lazy("Which answers they are. Compare models with the same seed."),
+    )  # fmt: skip
     temperature = forms.FloatField(
         label=gettext_lazy("Temperature"), min_value=0, max_value=10, initial=1.0,
         widget=forms.NumberInput({"step": "any"}),
@@ -53,7 +62,8 @@ class EvaluatePolicyForm(PageForm):
     def save(self, *, user: User) -> TrainingRun | None:
         """The run that samples; None where it was refused, and the form says why."""
         try:
-            return policies.start(self.policy, user=user, **self.cleaned_data)
+            chosen = {name: value for name, value in self.cleaned_data.items() if value is not None}
+            return policies.start(self.policy, user=user, **chosen)
         except (EvaluationRefused, InputError) as refusal:
             self.add_error(None, str(refusal))
             return None

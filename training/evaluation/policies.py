@@ -12,11 +12,12 @@ from annotation.audit import record
 from annotation.models import User
 from training import runs
 from training.auditing import Action
-from training.evaluation import EvaluationRefused, rows
+from training.evaluation import EvaluationRefused, examples, rows
 from training.evaluation.text_measures import Answered, measure
 from training.models import Dataset, Policy, RewardModel, Stage, TrainingRun
 
 ANSWERS = "demonstrations_held_out"
+EXAMPLES = "demonstrations"  # of training prompts: none of them is asked
 PROMPTS = 256
 
 
@@ -29,8 +30,13 @@ def start(
     prompts: int = PROMPTS,
     completions: int = 1,
     temperature: float = 1.0,
+    shots: int = 0,
+    seed: int = 0,
 ) -> TrainingRun:
-    """The run that samples; nothing of it goes in the queue. InputError where a number is none that sampling knows."""
+    """The run that samples; nothing of it goes in the queue. InputError where a number is none that sampling knows.
+
+    `shots`: so many of people's answers to training prompts stand before each prompt, drawn by `seed`.
+    """
     for other in (dataset, judge):
         if other is not None and other.project_id != policy.project_id:
             raise EvaluationRefused(_("{other} is of another project.").format(other=other))
@@ -40,12 +46,13 @@ def start(
             _("Dataset {number} holds no answers by people to prompts that are held out, which is what a policy is "
               "measured against. Collect more answers, then freeze another dataset.").format(number=dataset.pk)
         )  # fmt: skip
+    asked = _with_examples(dataset, asked, shots=shots, seed=seed) if shots else asked
     with transaction.atomic():
         record(Action.EVALUATED, actor=user, project=policy.project, model=policy.pk, dataset=dataset.pk)
         return runs.create(
             policy.project, stage=Stage.SAMPLE, user=user, dataset=dataset, base=policy, judge=judge,
             values={"completions": completions, "temperature": temperature},
-            inputs={"evaluation": True, "queue": False, "prompts": asked},
+            inputs={"evaluation": True, "queue": False, "prompts": asked, "shots": shots, "seed": seed},
         )  # fmt: skip
 
 
@@ -75,8 +82,20 @@ def figures(run: TrainingRun) -> dict[str, Any]:
 
 def _prompts(dataset: Dataset) -> list[dict[str, Any]]:
     """Each prompt that people answered, once."""
-    found = {row["prompt_id"]: row["prompt"] for row in rows.of_dataset(dataset, ANSWERS)}
-    return [{"id": number, "prompt": prompt} for number, prompt in found.items()]
+    found = {row["prompt_id"]: row for row in rows.of_dataset(dataset, ANSWERS)}
+    return [{"id": number, "prompt": row["prompt"], "language": row["language"]} for number, row in found.items()]
+
+
+def _with_examples(dataset: Dataset, asked: list[rows.Row], *, shots: int, seed: int) -> list[rows.Row]:
+    try:
+        return examples.before(asked, rows.of_dataset(dataset, EXAMPLES), shots=shots, seed=seed)
+    except examples.TooFew as few:
+        raise EvaluationRefused(
+            _("Dataset {number} holds answers to {found} training prompts, and {shots} are to stand before each "
+              "prompt. Ask for fewer, or collect more and freeze another dataset.").format(
+                number=dataset.pk, found=few.found, shots=shots
+            )
+        ) from few  # fmt: skip
 
 
 def _answered(outputs: list[dict[str, Any]], references: list[str], language: str) -> Answered:

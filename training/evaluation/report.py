@@ -48,10 +48,14 @@ class Ancestor:
 
 @dataclass(frozen=True)
 class Subject:
-    """A model of the report. `evaluation` is laid out as on its page; `settings` are those of the run that made it."""
+    """A model of the report. `evaluations` are as on its page; `settings` are those of the run that made it.
+
+    `effects`: of a reward model, what people's choices and its own each owe to form and place, as on that page.
+    """
 
     line: Line
-    evaluation: measures.Measured | None
+    evaluations: list[measures.Measured]
+    effects: list[tuple[Any, Any, Any, Any]]
     settings: list[tuple[str, Any]]
     curves: list[Plot]
 
@@ -119,7 +123,8 @@ def _subject(line: Line, number: int) -> Subject:
     run = line.model.run
     return Subject(
         line=line,
-        evaluation=measures.shown(line.evaluation) if line.evaluation else None,
+        evaluations=[measures.shown(run) for run in line.evaluations],
+        effects=measures.effects(line.evaluation) if line.evaluation else [],
         settings=list(run.hyperparameters.items()) if run else [],
         curves=_curves(run, number) if run else [],
     )

@@ -18,6 +18,8 @@ OF_REWARD_MODELS = {
     "calibration_error", "annotator_agreement", "agreement_pairs", "accuracy_by_gap", "reliability",
 }  # fmt: skip
 EVALUATED = "evaluation/"  # before the name of a figure that an evaluation by itself found
+FEW_SHOT = f"{EVALUATED}few_shot/"  # the same, with people's answers before each prompt
+SHOTS = f"{FEW_SHOT}shots"  # how many
 
 
 @dataclass(frozen=True)
@@ -31,23 +33,29 @@ class Cell:
 
 @dataclass(frozen=True)
 class Line:
-    """A model with its figures by name, and the evaluation that some of them come from."""
+    """A model with its figures by name, and the evaluations that some of them come from."""
 
     key: str
     model: Model
     cells: dict[str, Cell]
     evaluation: TrainingRun | None
+    few_shot: TrainingRun | None
+
+    @property
+    def evaluations(self) -> list[TrainingRun]:
+        return [run for run in (self.evaluation, self.few_shot) if run is not None]
 
 
 def lines(project: Project) -> list[Line]:
-    """One for each policy, then for each reward model, the newest first. Four queries, however many there are."""
+    """One for each policy, then for each reward model, the newest first. Five queries, however many there are."""
     policies = Policy.objects.filter(project=project).select_related("run__round")
     rewards = RewardModel.objects.filter(project=project).select_related("run__round")
     done = TrainingRun.objects.evaluations().filter(project=project)
-    of_policy = _newest(done.filter(stage=Stage.SAMPLE), "base_id")
+    of_policy = _newest(done.filter(stage=Stage.SAMPLE).zero_shot(), "base_id")
+    few_shot = _newest(done.filter(stage=Stage.SAMPLE).few_shot(), "base_id")
     of_reward = _newest(done.filter(stage=Stage.SCORE), "judge_id")
     return [
-        *(_line(each, of_policy.get(each.pk)) for each in policies),
+        *(_line(each, of_policy.get(each.pk), few_shot.get(each.pk)) for each in policies),
         *(_line(each, of_reward.get(each.pk)) for each in rewards),
     ]
 
@@ -88,6 +96,7 @@ def as_rows(found: Iterable[Line], names: Sequence[str]) -> tuple[list[dict[str,
     found = list(found)
     bounded = [name for name in names if any(line.cells[name].low is not None for line in found if name in line.cells)]
     columns = ["model", "kind", "run", "dataset"]
+    columns += ["few_shot/run", "few_shot/dataset"] if any(line.few_shot for line in found) else []
     for name in names:
         columns += [name, f"{name}/low", f"{name}/high"] if name in bounded else [name]
     return [_row(line, names) for line in found], columns
@@ -99,6 +108,8 @@ def _row(line: Line, names: Sequence[str]) -> dict[str, Any]:
         "kind": "reward model" if isinstance(line.model, RewardModel) else "policy",
         "run": line.evaluation.pk if line.evaluation else None,
         "dataset": line.evaluation.dataset_id if line.evaluation else None,
+        "few_shot/run": line.few_shot.pk if line.few_shot else None,
+        "few_shot/dataset": line.few_shot.dataset_id if line.few_shot else None,
     }
     for name in names:
         if cell := line.cells.get(name):
@@ -113,17 +124,19 @@ def _newest(runs: Iterable[TrainingRun], by: str) -> dict[int, TrainingRun]:
     return newest
 
 
-def _line(model: Model, evaluation: TrainingRun | None) -> Line:
+def _line(model: Model, evaluation: TrainingRun | None, few_shot: TrainingRun | None = None) -> Line:
     figures = figures_of(model)
     cells = {
         name: _cell(value, figures[INTERVALS].get(name))
         for name, given in figures.items()
         if (value := charts.number(given)) is not None
     }
-    if evaluation is not None:
-        for name, cell in evaluation.result["evaluation"]["overall"].items():
-            cells[EVALUATED + name] = Cell(cell["value"], cell["low"], cell["high"])
-    return Line(key_of(model), model, cells, evaluation)
+    for prefix, run in ((EVALUATED, evaluation), (FEW_SHOT, few_shot)):
+        overall = run.result["evaluation"]["overall"] if run else {}
+        cells |= {prefix + name: Cell(cell["value"], cell["low"], cell["high"]) for name, cell in overall.items()}
+    if few_shot is not None:
+        cells[SHOTS] = Cell(few_shot.inputs["shots"])
+    return Line(key_of(model), model, cells, evaluation, few_shot)
 
 
 def _cell(value: float, interval: dict[str, Any] | None) -> Cell:

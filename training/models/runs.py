@@ -73,6 +73,14 @@ class TrainingRunQuerySet(models.QuerySet["TrainingRun"]):
         """Those whose figures stand, the newest first."""
         return self.filter(result__evaluation__has_key="overall").order_by("-pk")
 
+    def few_shot(self) -> TrainingRunQuerySet:
+        """Evaluations in which people's answers stood before each prompt."""
+        return self.filter(inputs__shots__gt=0)
+
+    def zero_shot(self) -> TrainingRunQuerySet:
+        """The other evaluations, those of reward models among them."""
+        return self.filter(models.Q(inputs__shots=0) | ~models.Q(inputs__has_key="shots"))
+
     def overlooked(self, *, after: timedelta) -> TrainingRunQuerySet:
         """Queued, and the last message about it was sent longer ago than `after`."""
         return self.filter(state=RunState.QUEUED, announced_at__lt=timezone.now() - after)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from django.utils.text import capfirst
@@ -62,6 +62,7 @@ class Measured:
     run: TrainingRun
     prompts: int
     outputs: int
+    shots: int
     measures: list[tuple[str, Meaning]]
     overall: list[tuple[Meaning, Any]]
     groups: list[tuple[Any, Any, list[tuple[str, int, list[Any]]]]]
@@ -75,6 +76,7 @@ def shown(run: TrainingRun) -> Measured:
         run=run,
         prompts=found["prompts"],
         outputs=found["outputs"],
+        shots=run.inputs.get("shots", 0),
         measures=measures,
         overall=[(meaning, found["overall"][name]) for name, meaning in measures],
         groups=[group for group in groups if len(group[-1]) > 1],
@@ -82,7 +84,12 @@ def shown(run: TrainingRun) -> Measured:
 
 
 def meaning(name: str) -> Meaning:
-    """Of a figure of the table of models, which may be an evaluation's."""
+    """Of a figure of the table of models, which may be an evaluation's, with or without examples."""
+    if name == table.SHOTS:
+        return Meaning(_("Examples before each prompt"), "", _("People's answers to training prompts, few-shot."))
+    if name.startswith(table.FEW_SHOT):
+        plain = meaning(table.EVALUATED + name.removeprefix(table.FEW_SHOT))
+        return replace(plain, label=gettext("%(figure)s, few-shot") % {"figure": plain.label})
     if name.startswith(table.EVALUATED):
         return MEASURES.get(name.removeprefix(table.EVALUATED)) or meanings.meaning(name)
     return meanings.meaning(name)
@@ -90,7 +97,8 @@ def meaning(name: str) -> Meaning:
 
 def in_order(names: Iterable[str]) -> list[str]:
     """Figures as they are looked at: what people's work says first."""
-    known = [*meanings.OF_GATES, *(table.EVALUATED + name for name in MEASURES), *meanings.MEANINGS]
+    evaluated = [prefix + name for prefix in (table.EVALUATED, table.FEW_SHOT) for name in MEASURES]
+    known = [*meanings.OF_GATES, *evaluated, table.SHOTS, *meanings.MEANINGS]
     return sorted(names, key=lambda name: (known.index(name) if name in known else len(known), name))
 
 
@@ -136,9 +144,10 @@ EFFECTS: dict[str, tuple[Any, Any]] = {
 }
 
 
-def effects(found: dict[str, Any]) -> list[tuple[Any, Any, Any, Any]]:
+def effects(run: TrainingRun) -> list[tuple[Any, Any, Any, Any]]:
     """What it is, what its odds mean, people's and the model's: where neither has any it is left out."""
-    people, model = found["people"], found["model"]
+    found = run.result["evaluation"].get("bias", {})
+    people, model = found.get("people", {}), found.get("model", {})
     return [
         (label, about, people.get(name), model.get(name))
         for name, (label, about) in EFFECTS.items()

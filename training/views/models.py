@@ -47,10 +47,7 @@ def policy(request: SignedInRequest, policy: Policy) -> HttpResponse:
 def evaluate(request: SignedInRequest, policy: Policy) -> HttpResponse:
     """Have it answer held-out prompts that people answered, to be measured beside them."""
     form = EvaluatePolicyForm(policy, request.POST)
-    if form.is_valid() and (run := form.save(user=request.user)):
-        messages.success(request, _("The evaluation is on its way. Its figures will be on the model's page."))
-        return redirect("run", run.pk)
-    return _policy_page(request, policy, form, status=INVALID)
+    return _start(request, form) or _policy_page(request, policy, form, status=INVALID)
 
 
 def _policy_page(
@@ -94,10 +91,7 @@ def reward_model(request: SignedInRequest, model: RewardModel) -> HttpResponse:
 def evaluate_reward_model(request: SignedInRequest, model: RewardModel) -> HttpResponse:
     """Have it score outputs that people ranked and no training sees, to be measured beside them."""
     form = EvaluateRewardModelForm(model, request.POST)
-    if form.is_valid() and (run := form.save(user=request.user)):
-        messages.success(request, _("The evaluation is on its way. Its figures will be on the model's page."))
-        return redirect("run", run.pk)
-    return _reward_model_page(request, model, form, status=INVALID)
+    return _start(request, form) or _reward_model_page(request, model, form, status=INVALID)
 
 
 @row_page(RewardModel, "GET")
@@ -105,7 +99,7 @@ def bias(request: SignedInRequest, model: RewardModel) -> HttpResponse:
     """What people's choices and its own each owe to the form of an output."""
     context = _page(model) | _measured(model.runs.filter(stage=Stage.SCORE))
     if measured := context["measured"]:
-        context["effects"] = measures.effects(measured.run.result["evaluation"]["bias"])
+        context["effects"] = measures.effects(measured.run)
     return render(request, "training/bias.html", context)
 
 
@@ -154,10 +148,23 @@ def _page(model: Policy | RewardModel) -> dict[str, Any]:
     }
 
 
+def _start(request: SignedInRequest, form: EvaluatePolicyForm | EvaluateRewardModelForm) -> HttpResponse | None:
+    """To the run of the evaluation; None where the form can't be used, or the evaluation was refused."""
+    if not form.is_valid() or (run := form.save(user=request.user)) is None:
+        return None
+    messages.success(request, _("The evaluation is on its way. Its figures will be on the model's page."))
+    return redirect("run", run.pk)
+
+
 def _measured(runs: QuerySet[TrainingRun]) -> dict[str, Any]:
-    """The newest figures of the model's evaluations, and those evaluations that are on their way."""
-    newest = TrainingRun.objects.evaluations().filter(pk__in=runs.values("pk")).select_related("judge").first()
-    return {"measured": measures.shown(newest) if newest else None, "unfinished": measures.unfinished(runs)}
+    """The newest figures of the model's evaluations, without and with examples, and evaluations on their way."""
+    done = TrainingRun.objects.evaluations().filter(pk__in=runs.values("pk")).select_related("judge")
+    newest, few_shot = done.zero_shot().first(), done.few_shot().first()
+    return {
+        "measured": measures.shown(newest) if newest else None,
+        "evaluations": [measures.shown(run) for run in (newest, few_shot) if run is not None],
+        "unfinished": measures.unfinished(runs),
+    }
 
 
 def _round_of(model: Policy | RewardModel) -> Round | None:

@@ -15,7 +15,7 @@ from django.utils import translation
 
 from annotation.rendering import render
 from tests.training.pages.scene import Scene, write_metrics
-from tests.training.pages.test_evaluations import evaluation
+from tests.training.pages.test_evaluations import evaluation, judged
 from training import registry
 from training.evaluation import report, whiskers
 from training.models import Policy, Stage
@@ -81,6 +81,27 @@ def test_markdown_says_the_same_and_its_plots_lie_beside_it_as_svg(scene: Scene,
         assert len({line.count("|") - line.count(r"\|") for line in table.splitlines()}) == 1
     assert "| BLEU | 23.5 [20, 25] | 21 [20, 25] | – |" in files["report.md"]
     assert "<table>" in render(files["report.md"])
+
+
+def test_what_people_and_a_reward_model_owe_to_form_stands_in_it_too(scene: Scene) -> None:
+    model = scene.published_round().reward_model
+    assert model is not None
+    odds = {"value": 1.25, "low": 1.1, "high": 1.4, "prompts": 30}
+    judged(scene, model, people={"length": odds, "position": odds}, model={"length": odds | {"value": 2.5}})
+    made = report.compose(scene.project, [f"reward-model-{model.pk}"])
+    said = text(report.as_html(made))
+    assert "Length, form and place Odds of being preferred Output People round-1-reward-model" in said
+    assert re.search(r"Twice as long The odds for .*? 1\.25 \[1\.1, 1\.4\] 2\.5 \[1\.1, 1\.4\]", said)
+    assert re.search(r"One place earlier [^–]*? 1\.25 \[1\.1, 1\.4\] – ", said)
+    assert "it likes the form for its own sake" in said
+    markdown = report.as_markdown(made)["report.md"]
+    assert "| Twice as long | 1.25 [1.1, 1.4] | 2.5 [1.1, 1.4] | The odds for an output of" in markdown
+    assert "| One place earlier | 1.25 [1.1, 1.4] | – | " in markdown
+    assert "Headings" not in markdown
+
+
+def test_of_a_policy_it_tells_no_odds(scene: Scene, two: list[str]) -> None:
+    assert "Odds of being preferred" not in report.as_html(report.compose(scene.project, two))
 
 
 def test_a_name_means_nothing_to_html_or_markdown(scene: Scene) -> None:
