@@ -40,6 +40,7 @@ def serve_reward_model(model_id: int) -> None:
     starting.start(RewardModel.objects.get(pk=model_id))
 
 
+@shared_task(max_retries=0)
 def ask_external(model_id: int) -> None:
     answering.work(model_id)
 
