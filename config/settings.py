@@ -246,6 +246,8 @@ SPECTACULAR_SETTINGS = {
 
 # ── Training ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
+TRAINING_DEVICES = env_list("TRAINING_DEVICES", [])  # of this worker's machine: one run at a time on each
+TRAINING_MACHINE = env_str("TRAINING_MACHINE")  # the same for all workers that share devices; empty: the host's name
 COMPUTE_RATE = env_money("COMPUTE_RATE")  # what an hour of a worker costs, for the estimates of rounds
 PLAYGROUND_MODELS = env_int("PLAYGROUND_MODELS", 5)  # served at once; 0 switches the playground off
 PLAYGROUND_IDLE_SECONDS = env_int("PLAYGROUND_IDLE_SECONDS", 600)  # until a model that nobody asks is put away

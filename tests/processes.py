@@ -52,8 +52,10 @@ def web() -> Iterator[str]:
 
 
 @contextmanager
-def worker(*, queues: str = "default,training", threads: int = 2) -> Iterator[subprocess.Popen[bytes]]:
-    """A Celery worker as the stack starts it."""
+def worker(
+    *, queues: str = "default,training", threads: int = 2, **variables: str
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A Celery worker as the stack starts it, with more variables in its environment."""
     command = [
         "-m",
         "celery",
@@ -73,7 +75,7 @@ def worker(*, queues: str = "default,training", threads: int = 2) -> Iterator[su
     with log.open("ab") as output:
         process = subprocess.Popen(
             [sys.executable, *command, "--without-gossip", "--without-mingle", "--without-heartbeat"],
-            env=environment(), cwd=settings.BASE_DIR, stdout=output, stderr=subprocess.STDOUT,
+            env=environment() | variables, cwd=settings.BASE_DIR, stdout=output, stderr=subprocess.STDOUT,
         )  # fmt: skip
     try:
         yield process

@@ -29,6 +29,7 @@ class Action(models.TextChoices):
     PLAYGROUND_RANKING = "playground_ranking", _("sent answers from the playground to be ranked")
     PLAYGROUND_DEMONSTRATION = "playground_demonstration", _("sent a prompt from the playground to be answered")
     DATASET_DOWNLOADED = "dataset_downloaded", _("downloaded a file of a dataset")
+    MODEL_PUSHED = "model_pushed", _("pushed a model to the hub")
     EXTERNAL_ADDED = "external_added", _("added an external model")
     EXTERNAL_CHANGED = "external_changed", _("changed an external model")
     EXTERNAL_REMOVED = "external_removed", _("removed an external model")
@@ -50,6 +51,7 @@ SENTENCES = {
     Action.PLAYGROUND_RANKING: _("prompt %(prompt)s, %(outputs)s outputs"),
     Action.PLAYGROUND_DEMONSTRATION: _("prompt %(prompt)s"),
     Action.DATASET_DOWNLOADED: _("dataset %(dataset)s: %(kind)s (%(format)s)"),
+    Action.MODEL_PUSHED: _("%(model)s as %(repository)s, for everybody: %(public)s"),
     Action.EXTERNAL_ADDED: _("%(model)s at %(host)s"),
     Action.EXTERNAL_CHANGED: _("%(model)s at %(host)s"),
     Action.EXTERNAL_REMOVED: _("%(model)s, and forgot its key"),

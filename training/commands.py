@@ -11,6 +11,7 @@ from pathlib import Path
 from django.conf import settings
 
 from config.env import env_str
+from training import devices
 from training.models import Policy, RewardModel, Stage, TrainingRun
 
 PASSED_ON = re.compile(
@@ -21,30 +22,23 @@ PASSED_ON = re.compile(
 INPUTS = "given"
 
 
-def environment() -> dict[str, str]:
+def environment(device: str = "") -> dict[str, str]:
     """Ours by a list of names: a trainer opens other people's models and has no business with our secrets."""
     kept = {name: value for name, value in os.environ.items() if PASSED_ON.fullmatch(name)}
-    return kept | {"PYTHONPATH": str(settings.BASE_DIR), "PYTHONUNBUFFERED": "1"}
+    return kept | devices.environment(device) | {"PYTHONPATH": str(settings.BASE_DIR), "PYTHONUNBUFFERED": "1"}
 
 
-def devices() -> int:
-    """How many accelerators this machine lends to a run."""
-    if visible := os.environ.get("CUDA_VISIBLE_DEVICES"):
-        return len([device for device in visible.split(",") if device.strip() not in ("", "-1")])
-    return len([path for path in Path("/dev").glob("nvidia*") if path.name.removeprefix("nvidia").isdigit()])
-
-
-def launcher() -> list[str]:
+def launcher(device: str = "") -> list[str]:
     """What starts a stage on several devices, or where a configuration of accelerate is set; empty: nothing has to."""
     if config := env_str("ACCELERATE_CONFIG"):
         return ["accelerate.commands.launch", "--config_file", config, "-m"]
-    if (count := devices()) > 1:
+    if (count := devices.accelerators(device)) > 1:
         return ["accelerate.commands.launch", "--num_processes", str(count), "-m"]
     return []
 
 
 def command(run: TrainingRun, *, supervisor: int) -> list[str]:
-    return [sys.executable, "-m", *launcher(), "training.algorithms", *arguments(run, supervisor=supervisor)]
+    return [sys.executable, "-m", *launcher(run.device), "training.algorithms", *arguments(run, supervisor=supervisor)]
 
 
 def arguments(run: TrainingRun, *, supervisor: int) -> list[str]:

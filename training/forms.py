@@ -14,12 +14,26 @@ from django.utils.translation import gettext, gettext_lazy
 from annotation.forms.base import choice, several
 from annotation.models import Project, UseCase, User
 from annotation.numbers import row_number
+from annotation.refusals import Refused
 from annotation.templatetags.plumbline import language_name
-from training import generation, registry
+from training import generation, pushing, registry
 from training.algorithms.hyperparameters import STAGES
 from training.datasets import FILTERS, DatasetError, freeze
 from training.hyperparameters import AUTO, InputError, settle
-from training.models import FIRST, GATED, LAST, USUAL, Dataset, Policy, RewardModel, Round, RoundStage, Stage, road
+from training.models import (
+    FIRST,
+    GATED,
+    LAST,
+    USUAL,
+    Dataset,
+    Policy,
+    Push,
+    RewardModel,
+    Round,
+    RoundStage,
+    Stage,
+    road,
+)
 from training.options import ACTIVE, MOST_JUDGEMENTS, PLAIN, Options, needs_reward_model, stage_problems
 from training.rounds import usual_base
 
@@ -311,6 +325,27 @@ class FreezeForm(forms.Form):
             )  # fmt: skip
         except DatasetError as error:
             self.add_error(None, str(error))
+            return None
+
+
+class PushForm(forms.Form):
+    """Where a model is to stand on the hub."""
+
+    repository = forms.CharField(
+        label=gettext_lazy("Name on the hub"), max_length=200,
+        help_text=gettext_lazy("As in owner/name. It is made where it is not there yet."),
+    )  # fmt: skip
+    public = forms.BooleanField(label=gettext_lazy("everybody may read it"), required=False)
+
+    def __init__(self, data: Any = None) -> None:
+        super().__init__(data, label_suffix="")
+
+    def save(self, model: Policy | RewardModel, *, user: User) -> Push | None:
+        """The push, or None where it was refused; the form then says why."""
+        try:
+            return pushing.start(model, by=user, **self.cleaned_data)
+        except Refused as refusal:
+            self.add_error("repository", str(refusal))
             return None
 
 

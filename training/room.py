@@ -12,7 +12,7 @@ from django.conf import settings
 from django.template.defaultfilters import filesizeformat
 from django.utils.translation import gettext as _
 
-from training import commands, weights
+from training import devices, weights
 from training.models import Policy, Stage
 from training.plans import Settings
 
@@ -94,7 +94,7 @@ def _memory_free() -> int | None:
     except OSError:
         return None
     found = [line.split()[1] for line in lines if line.startswith("MemAvailable:")]
-    return int(found[0]) * 1024 if found and not commands.devices() else None
+    return int(found[0]) * 1024 if found and not devices.accelerators() else None
 
 
 def _existing(folder: Path) -> Path:

@@ -18,7 +18,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from annotation.models import Project, User
-from training import generation, registry, supervisor, withdrawals
+from training import devices, generation, registry, supervisor, withdrawals
 from training.datasets import DatasetError, verify
 from training.hyperparameters import settle
 from training.lineage import code_version
@@ -96,8 +96,9 @@ def retry(run: TrainingRun) -> None:
 
 
 def execute(run_id: int) -> None:
-    """Claim the run and carry it out; nothing happens where another worker has it."""
-    run = TrainingRun.objects.claim(run_id, worker=f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}")
+    """Claim the run and carry it out; nothing happens where another worker has it, or each device has a run."""
+    worker = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
+    run = TrainingRun.objects.claim(run_id, worker=worker, devices=devices.here())
     if run is None:
         return
     try:
@@ -114,6 +115,14 @@ def execute(run_id: int) -> None:
     except Exception as error:
         fail(run, _("Plumbline itself failed: {error}. The worker's log says where.").format(error=repr(error)))
         raise
+    finally:
+        _call_next()
+
+
+def _call_next() -> None:
+    """A device has become free: whoever waited for it need not wait for the sweep."""
+    if (following := TrainingRun.objects.waiting().first()) is not None:
+        nudge("execute_run", following.pk)
 
 
 def finish(run: TrainingRun, result: Mapping[str, Any]) -> None:

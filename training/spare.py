@@ -22,10 +22,11 @@ class Spare:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._waiting: tuple[subprocess.Popen[bytes], socket.socket] | None = None
+        self._device = ""
         self._timer: threading.Timer | None = None
 
-    def warm_up(self) -> None:
-        """Start one, unless one waits."""
+    def warm_up(self, device: str = "") -> None:
+        """Start one that sees this device, unless one waits."""
         with self._lock:
             self._stop_timer()
             if self._waiting is not None:
@@ -35,15 +36,19 @@ class Spare:
                 process = subprocess.Popen(
                     [sys.executable, "-m", "training.warm", str(theirs.fileno())],
                     stdin=subprocess.DEVNULL,
-                    env=commands.environment(),
+                    env=commands.environment(device),
                     start_new_session=True,
                     pass_fds=[theirs.fileno()],
                 )
-            self._waiting = process, ours
+            self._waiting, self._device = (process, ours), device
 
-    def take(self, arguments: list[str], *, output: int, lock: int) -> subprocess.Popen[bytes] | None:
-        """The waiting process, now running `training.algorithms` with these arguments; None where none waits."""
+    def take(self, arguments: list[str], *, output: int, lock: int, device: str = "") -> subprocess.Popen[bytes] | None:
+        """The waiting process, now running `training.algorithms` with these arguments; None where none waits that sees
+        the device.
+        """
         with self._lock:
+            if device != self._device:
+                return None
             self._stop_timer()
             waiting, self._waiting = self._waiting, None
         if waiting is None:

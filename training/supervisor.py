@@ -54,7 +54,7 @@ def supervise(run: TrainingRun) -> tuple[Ending, int]:
         process = _start(run, output=output.fileno(), lock=lock)
         try:
             if another_follows(run):
-                spare.warm_up()
+                spare.warm_up(run.device)
             return _follow(run, process)
         finally:
             _end(process)
@@ -63,12 +63,12 @@ def supervise(run: TrainingRun) -> tuple[Ending, int]:
 
 def another_follows(run: TrainingRun) -> bool:
     """Whether a warm interpreter will be of use: the run's round has stages left, and they are started directly."""
-    return run.round is not None and run.round.after(run.stage) is not None and not commands.launcher()
+    return run.round is not None and run.round.after(run.stage) is not None and not commands.launcher(run.device)
 
 
 def _start(run: TrainingRun, *, output: int, lock: int) -> subprocess.Popen[bytes]:
-    if not commands.launcher():
-        warm = spare.take(commands.arguments(run, supervisor=os.getpid()), output=output, lock=lock)
+    if not commands.launcher(run.device):
+        warm = spare.take(commands.arguments(run, supervisor=os.getpid()), device=run.device, output=output, lock=lock)
         if warm is not None:
             return warm
     return subprocess.Popen(
@@ -76,7 +76,7 @@ def _start(run: TrainingRun, *, output: int, lock: int) -> subprocess.Popen[byte
         stdin=subprocess.DEVNULL,
         stdout=output,
         stderr=subprocess.STDOUT,
-        env=commands.environment(),
+        env=commands.environment(run.device),
         start_new_session=True,
         pass_fds=[lock],
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from celery import shared_task
 
 from annotation.logs import about
-from training import automatic, rounds, runs, withdrawals
+from training import automatic, pushing, rounds, runs, withdrawals
 from training.evaluation import measuring
 from training.external import answering, settling
 from training.models import Policy, RewardModel
@@ -40,6 +40,7 @@ def serve_reward_model(model_id: int) -> None:
     starting.start(RewardModel.objects.get(pk=model_id))
 
 
+@shared_task(max_retries=0)
 def ask_external(model_id: int) -> None:
     answering.work(model_id)
 
@@ -50,10 +51,16 @@ def take_outputs(run_id: int) -> None:
 
 
 @shared_task(max_retries=0)
+def push_model(push_id: int) -> None:
+    pushing.carry_out(push_id)
+
+
+@shared_task(max_retries=0)
 def sweep() -> None:
     runs.sweep()
     rounds.sweep()
     automatic.sweep()
     measuring.sweep()
     answering.sweep()
+    pushing.sweep()
     withdrawals.finish_erasures()

@@ -48,6 +48,7 @@ from training.models import (
     OutputRequest,
     OutputState,
     Policy,
+    Push,
     RequestState,
     RewardModel,
     Round,
@@ -296,6 +297,9 @@ def add_training(shown: Everything, scene: Scene) -> None:
     assert published.dataset is not None
     evaluated(scene, Stage.SAMPLE, base=published.policy)
     evaluated(scene, Stage.SCORE, judge=published.reward_model)
+    for state, error in (("waiting", ""), ("failed", "The hub refuses it: " + "unbroken" * 40), ("done", "")):
+        about = {"repository": "lab/" + "x" * 90, "state": state, "error": error, "url": "https://hub.example/lab/x"}
+        Push.objects.create(project=published.project, policy=published.policy, commit="ab" * 20, **about)
     shown.add("policy", published.policy.pk)
     shown.refuse("rosa", "policy-evaluate", published.policy.pk, seen_at="policy", prompts="0", temperature="hot")
     shown.add("policy", scene.base.pk)

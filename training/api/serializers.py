@@ -21,6 +21,7 @@ from training.models import (
     OutputRequest,
     Pause,
     Policy,
+    Push,
     RewardModel,
     Round,
     RoundStage,
@@ -95,6 +96,17 @@ class ImportSerializer(serializers.Serializer[Any]):
 
     source = serializers.CharField(max_length=500)  # type: ignore[assignment] # a field's own name; here it is data
     name = serializers.CharField(max_length=120)
+
+
+class PushSerializer(serializers.ModelSerializer[Push]):
+    """A name on the hub, and what came of it there."""
+
+    class Meta:
+        model = Push
+        fields: ClassVar = [
+            "id", "repository", "public", "state", "error", "url", "commit", "created_at", "finished_at",
+        ]  # fmt: skip
+        read_only_fields: ClassVar = ["id", "state", "error", "url", "commit", "created_at", "finished_at"]
 
 
 class ExternalModelSerializer(serializers.ModelSerializer[ExternalModel]):
@@ -214,7 +226,7 @@ class RunSerializer(serializers.ModelSerializer[TrainingRun]):
         fields: ClassVar = [
             "id", "round", "stage", "state", "step", "total_steps", "latest", "result", "error", "attempts",
             "cancel_requested", "dataset", "base", "reference", "judge", "hyperparameters", "code_version",
-            "created_at", "started_at", "finished_at", "heartbeat_at",
+            "device", "created_at", "started_at", "finished_at", "heartbeat_at",
         ]  # fmt: skip
         read_only_fields = fields
 

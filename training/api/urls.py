@@ -36,6 +36,12 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path(
         "policies/<int:pk>/archive/", views.Archive.as_view(audience=ResearchersOf(Policy)), name="api-policy-archive"
     ),
+    path("policies/<int:pk>/pushes/", views.Pushes.as_view(audience=ResearchersOf(Policy)), name="api-policy-pushes"),
+    path(
+        "reward-models/<int:pk>/pushes/",
+        views.Pushes.as_view(audience=ResearchersOf(RewardModel)),
+        name="api-reward-model-pushes",
+    ),
     path(
         "reward-models/<int:pk>/archive/",
         views.Archive.as_view(audience=ResearchersOf(RewardModel)),

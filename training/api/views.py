@@ -22,7 +22,7 @@ from annotation.api.schema import CONFLICTS
 from annotation.audiences import Audiences
 from annotation.models import Project, Scope
 from annotation.numbers import row_number
-from training import archives, automatic, datasets, outlook, registry, rounds, runs
+from training import archives, automatic, datasets, outlook, pushing, registry, rounds, runs
 from training.access import RESEARCHERS, ResearchersOf
 from training.api import serializers
 from training.curves import for_json, metrics, name_of
@@ -280,6 +280,26 @@ class Archive(Endpoint):
             return archives.download(self.opened)
         except archives.Nothing as reason:
             raise Conflict(str(reason)) from reason
+
+
+class Pushes(Endpoint):
+    """A model on its way to the hub."""
+
+    audience: Audiences = ResearchersOf(Policy)
+
+    @extend_schema(responses=serializers.PushSerializer(many=True))
+    def get(self, request: Request, pk: int) -> Response:
+        """What was pushed, and what came of it; the newest first."""
+        return Response(serializers.PushSerializer(pushing.of(self.opened), many=True).data)
+
+    @extend_schema(request=serializers.PushSerializer, responses={201: serializers.PushSerializer})
+    def post(self, request: Request, pk: int) -> Response:
+        """Have a worker push it. Private unless `public`. 409 for a policy that was never published."""
+        given = _checked(serializers.PushSerializer(data=request.data))
+        made = pushing.start(
+            self.opened, repository=given["repository"], public=given.get("public", False), by=self.user
+        )
+        return Response(serializers.PushSerializer(made).data, status=status.HTTP_201_CREATED)
 
 
 class RewardModels(ProjectList):

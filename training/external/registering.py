@@ -18,7 +18,6 @@ from training.external.addresses import Place, parse
 from training.messages import nudge
 from training.models import ExternalModel
 
-TASK = "ask_external"
 LONGEST_KEY = 500
 
 
@@ -37,7 +36,7 @@ def register(project: Project, *, name: str, key: str, values: Mapping[str, Any]
         model.sealed_key = secrets.sealed(checked(key))
         model.save()
         record(Action.EXTERNAL_ADDED, actor=by, project=project, model=generator.name, host=parse(model.base_url).host)
-        nudge(TASK, model.pk)
+        nudge("ask_external", model.pk)
     return model
 
 
@@ -82,7 +81,7 @@ def remove(model: ExternalModel, *, by: User) -> None:
         current.sealed_key, current.removed_at, current.changed_by = "", timezone.now(), by
         current.save()
         record(Action.EXTERNAL_REMOVED, actor=by, project=current.project, model=current.name)
-        nudge(TASK, current.pk)  # what waits for it is given up there
+        nudge("ask_external", current.pk)  # what waits for it is given up there
 
 
 def checked(key: str) -> str:
@@ -104,4 +103,4 @@ def _look_again(model: ExternalModel, by: User) -> None:
     model.checked_at, model.problem, model.detail, model.stopped = None, "", "", False
     model.next_call_at, model.changed_by = timezone.now(), by
     model.save()
-    nudge(TASK, model.pk)
+    nudge("ask_external", model.pk)

@@ -13,6 +13,7 @@ from training.models.external import (
     WantedSet,
 )
 from training.models.gates import Gate, GateDecision, GateOutcome, GatePair, PairState
+from training.models.pushes import Push, PushState
 from training.models.rounds import FIRST, GATED, LAST, USUAL, Round, RoundStage, RoundState, road
 from training.models.runs import FINAL_STATES, RunState, Stage, TrainingRun
 
@@ -35,6 +36,8 @@ __all__ = [
     "PairState",
     "Pause",
     "Policy",
+    "Push",
+    "PushState",
     "RequestState",
     "RewardModel",
     "Round",

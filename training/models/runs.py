@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, ClassVar
 
 from django.conf import settings
-from django.db import models
+from django.db import IntegrityError, models, transaction
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
@@ -42,20 +43,32 @@ FINAL_STATES = (RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELLED)
 
 
 class TrainingRunQuerySet(models.QuerySet["TrainingRun"]):
-    def claim(self, run_id: int, *, worker: str) -> TrainingRun | None:
-        """queued → running; None where it was cancelled or another worker has it (a message may come twice).
+    def claim(self, run_id: int, *, worker: str, devices: Sequence[str] = ("",)) -> TrainingRun | None:
+        """queued → running, on the first of the devices that no running one is on; "" is on none in particular.
 
+        None where all are taken, where it was cancelled, or where another worker has it (a message may come twice).
         `worker` names this claim and no other: whoever holds the run later may tell by it that they no longer do.
         """
-        now = timezone.now()
-        claimed = self.filter(id=run_id, state=RunState.QUEUED, cancel_requested=False).update(
-            state=RunState.RUNNING, worker=worker, heartbeat_at=now, started_at=Coalesce("started_at", now)
-        )
-        return self.get(id=run_id) if claimed == 1 else None
+        queued, now = self.filter(id=run_id, state=RunState.QUEUED, cancel_requested=False), timezone.now()
+        for device in devices:
+            try:
+                with transaction.atomic():
+                    claimed = queued.update(
+                        state=RunState.RUNNING, worker=worker, device=device, heartbeat_at=now,
+                        started_at=Coalesce("started_at", now),
+                    )  # fmt: skip
+            except IntegrityError:  # a run is on it
+                continue
+            return self.get(id=run_id) if claimed == 1 else None
+        return None
 
     def held(self, run: TrainingRun) -> TrainingRunQuerySet:
         """The run, as long as the claim it was got by still stands; else nothing."""
         return self.filter(id=run.pk, state=RunState.RUNNING, worker=run.worker)
+
+    def waiting(self) -> TrainingRunQuerySet:
+        """Those that a worker may take, the longest in the queue first."""
+        return self.filter(state=RunState.QUEUED, cancel_requested=False).order_by("pk")
 
     def active(self) -> TrainingRunQuerySet:
         return self.exclude(state__in=FINAL_STATES)
@@ -112,6 +125,7 @@ class TrainingRun(models.Model):
     error = models.TextField(_("reason of failure"), blank=True)
     attempts = models.PositiveSmallIntegerField(_("starts that died"), default=0)
     worker = models.CharField(_("worker"), max_length=120, blank=True)
+    device = models.CharField(_("device"), max_length=200, blank=True, help_text=_("Its machine and name there."))
     code_version = models.CharField(_("code version"), max_length=64, blank=True)
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="+")
     created_at = models.DateTimeField(auto_now_add=True)
@@ -130,7 +144,12 @@ class TrainingRun(models.Model):
             models.Index(name="run_unfinished", fields=["state"], condition=models.Q(state__in=["queued", "running"])),
         ]
         constraints: ClassVar[list[Any]] = [
-            models.UniqueConstraint(name="run_stage_once_per_round", fields=["round", "stage"])
+            models.UniqueConstraint(name="run_stage_once_per_round", fields=["round", "stage"]),
+            models.UniqueConstraint(
+                name="run_alone_on_its_device",
+                fields=["device"],
+                condition=models.Q(state="running") & ~models.Q(device=""),
+            ),
         ]
 
     def __str__(self) -> str:

@@ -8,14 +8,15 @@ from django.contrib import messages
 from django.db.models import Count, QuerySet
 from django.http import HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from annotation.models import Project
 from annotation.views.decorators import INVALID, SignedInRequest
-from training import archives, registry
+from training import archives, pushing, registry
 from training.evaluation import table
 from training.evaluation.forms import EvaluatePolicyForm, EvaluateRewardModelForm
-from training.forms import PolicyForm
+from training.forms import PolicyForm, PushForm
 from training.models import Policy, RewardModel, Round, Stage, TrainingRun
 from training.views import folders, measures
 from training.views.decorators import researchers_page, row_page
@@ -50,8 +51,23 @@ def evaluate(request: SignedInRequest, policy: Policy) -> HttpResponse:
     return _start(request, form) or _policy_page(request, policy, form, status=INVALID)
 
 
+@row_page(Policy, "POST")
+def push(request: SignedInRequest, policy: Policy) -> HttpResponse:
+    """To the hub, by a worker."""
+    form = PushForm(request.POST)
+    if form.is_valid() and form.save(policy, user=request.user):
+        messages.success(request, _("A worker pushes it to the hub; look again in a moment."))
+        return redirect("policy", policy.pk)
+    return _policy_page(request, policy, EvaluatePolicyForm(policy), push=form, status=INVALID)
+
+
 def _policy_page(
-    request: SignedInRequest, policy: Policy, form: EvaluatePolicyForm, *, status: int = 200
+    request: SignedInRequest,
+    policy: Policy,
+    form: EvaluatePolicyForm,
+    *,
+    push: PushForm | None = None,
+    status: int = 200,
 ) -> HttpResponse:
     outputs = policy.generator.completions.aggregate(outputs=Count("pk"), prompts=Count("prompt", distinct=True))
     came_of_it = {
@@ -62,6 +78,7 @@ def _policy_page(
     }
     context = (
         _page(policy)
+        | _pushed(policy, push or PushForm())
         | came_of_it
         | outputs
         | _measured(policy.runs_from.filter(stage=Stage.SAMPLE))
@@ -94,6 +111,16 @@ def evaluate_reward_model(request: SignedInRequest, model: RewardModel) -> HttpR
     return _start(request, form) or _reward_model_page(request, model, form, status=INVALID)
 
 
+@row_page(RewardModel, "POST")
+def push_reward_model(request: SignedInRequest, model: RewardModel) -> HttpResponse:
+    """To the hub, by a worker."""
+    form = PushForm(request.POST)
+    if form.is_valid() and form.save(model, user=request.user):
+        messages.success(request, _("A worker pushes it to the hub; look again in a moment."))
+        return redirect("reward-model", model.pk)
+    return _reward_model_page(request, model, EvaluateRewardModelForm(model), push=form, status=INVALID)
+
+
 @row_page(RewardModel, "GET")
 def bias(request: SignedInRequest, model: RewardModel) -> HttpResponse:
     """What people's choices and its own each owe to the form of an output."""
@@ -104,10 +131,16 @@ def bias(request: SignedInRequest, model: RewardModel) -> HttpResponse:
 
 
 def _reward_model_page(
-    request: SignedInRequest, model: RewardModel, form: EvaluateRewardModelForm, *, status: int = 200
+    request: SignedInRequest,
+    model: RewardModel,
+    form: EvaluateRewardModelForm,
+    *,
+    push: PushForm | None = None,
+    status: int = 200,
 ) -> HttpResponse:
     context = (
         _page(model)
+        | _pushed(model, push or PushForm())
         | _measured(model.runs.filter(stage=Stage.SCORE))
         | {"made_by": _round_of(model), "runs": model.runs.order_by("-id")}
         | {"form": form, "can_evaluate": model.project.datasets.exists()}
@@ -148,12 +181,21 @@ def _page(model: Policy | RewardModel) -> dict[str, Any]:
     }
 
 
+<<<<<<< HEAD
 def _start(request: SignedInRequest, form: EvaluatePolicyForm | EvaluateRewardModelForm) -> HttpResponse | None:
     """To the run of the evaluation; None where the form can't be used, or the evaluation was refused."""
     if not form.is_valid() or (run := form.save(user=request.user)) is None:
         return None
     messages.success(request, _("The evaluation is on its way. Its figures will be on the model's page."))
     return redirect("run", run.pk)
+=======
+def _pushed(model: Policy | RewardModel, form: PushForm) -> dict[str, Any]:
+    """What was pushed to the hub, and the form that pushes it where that can be."""
+    is_out = isinstance(model, RewardModel) or model.published_at is not None
+    may_push = is_out and bool(model.path) and pushing.has_token()
+    address = reverse("policy-push" if isinstance(model, Policy) else "reward-model-push", args=[model.pk])
+    return {"pushes": pushing.of(model)[:10], "push_form": form, "may_push": may_push, "push_address": address}
+>>>>>>> f585664 (One run at a time on each device; models pushed to the hub)
 
 
 def _measured(runs: QuerySet[TrainingRun]) -> dict[str, Any]:
