@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from decimal import Decimal
 
+from allauth.mfa.recovery_codes.internal.auth import RecoveryCodes
+from allauth.mfa.totp.internal.auth import TOTP
 from django.contrib.auth.models import Permission
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.urls import reverse
@@ -270,7 +272,9 @@ def add_uploads(shown: Everything) -> None:
 
 
 def add_account(shown: Everything) -> None:
-    """Links from a mail that lead nowhere any more."""
+    """Links from a mail that lead nowhere any more; the second factor that Rosa has."""
+    TOTP.activate(shown.people.rosa, "JBSWY3DPEHPK3PXP")
+    RecoveryCodes.activate(shown.people.rosa)
     shown.add("account_confirm_email", "used-up")
     shown.add("account_reset_password_from_key", "1", "used-up")
 

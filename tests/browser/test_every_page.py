@@ -6,6 +6,7 @@ no English left where Chinese was asked for.
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -20,6 +21,7 @@ from pytest_django.live_server_helper import LiveServer
 from annotation.views.decorators import INVALID
 from tests.browser.conftest import wait_until_served
 from tests.browser.everything import Everything, Refused, build_everything
+from tests.world import PASSWORD
 
 NOT_OURS = ("admin/", "api/")  # Django's own pages, and those of the API's documentation
 NO_PAGE = {  # what one gets under these names is no page, whoever asks
@@ -29,6 +31,7 @@ NO_PAGE = {  # what one gets under these names is no page, whoever asks
     "models-compare-file", "models-report", "models-report-zip",
     "account_set_password",  # who has a password changes it
     "account_confirm_login_code",  # no codes are sent
+    "mfa_download_recovery_codes",  # a file
 }  # fmt: skip
 REFUSED = [("alice", "/projects/capitals/audit/"), ("ada", "/projects/nowhere/"), ("a stranger", "/join/used-up/")]
 SOMETHING = {"pk": 1, "number": 1, "batch": "00000000-0000-0000-0000-000000000000"}
@@ -109,12 +112,24 @@ def pages(shown: Everything, sessions: dict[str, Client], *, by_everyone: bool) 
 
 
 def signed_in(shown: Everything) -> dict[str, Client]:
-    """Those who see most come first. A guest has followed an invitation and has no account yet."""
-    sessions = {who: Client() for who in ("ada", "rosa", "rita", "alice", "a guest", "a stranger")}
+    """Those who see most come first. A guest has followed an invitation and has no account yet; Rosa has a second
+    factor, and is at once halfway through another sign-in.
+    """
+    sessions = {who: Client() for who in ("ada", "rosa", "rita", "alice", "a guest", "half of Rosa", "a stranger")}
     for who in ("ada", "rosa", "rita", "alice"):
         sessions[who].force_login(shown.people.everyone()[who])
+        just_confirmed(sessions[who])
     sessions["a guest"].post(shown.addresses["join"][0])
+    sessions["half of Rosa"].post("/account/login/", {"login": "rosa", "password": PASSWORD})
     return sessions
+
+
+def just_confirmed(session: Client) -> None:
+    """As somebody who typed the password once more, for as long as looking at everything takes."""
+    kept, typed = session.session, {"method": "password", "at": time.time() + 3_600, "reauthenticated": True}
+    kept["account_authentication_methods"] = [typed]
+    kept["account_authentication_methods_user"] = kept["_auth_user_id"]
+    kept.save()
 
 
 class Visit:
