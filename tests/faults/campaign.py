@@ -11,7 +11,6 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from annotation.models import Assignment, AssignmentState
 from tests.faults import breaking, checking, scene
 from tests.faults.checking import patiently
 from tests.faults.installation import Installation
@@ -200,7 +199,6 @@ class Campaign:
         violations += patiently(lambda: list(checking.submissions(everything)))
         violations += patiently(lambda: list(checking.counted_once(self.ledger.pieces)))
         violations += patiently(lambda: list(checking.slots()))
-        violations += patiently(self._still_leased)
         violations += patiently(lambda: list(self._violations()))
         violations += [f"left after stopping: {line}" for line in self.there.stop()]
         self.outcome.violations += [f"at the end: {each}" for each in violations]
@@ -221,13 +219,3 @@ class Campaign:
         failed = TrainingRun.objects.filter(state=RunState.FAILED).exclude(pk__in=self.concluded)
         going += [f"{run}: {run.state}" for run in failed if run.round_id is None]
         return going + [f"{each}: {each.state}" for each in Round.objects.filter(state__in=["running", "failed"])]
-
-    def _still_leased(self) -> list[str]:
-        """Whoever walked away holds nothing once the sweep has been."""
-        deadline = time.monotonic() + 60
-        left = Assignment.objects.filter(annotator__username=scene.WALKS_AWAY, state=AssignmentState.LEASED)
-        while left.exists():
-            if time.monotonic() > deadline:
-                return [f"assignment {row.pk} is stuck" for row in left]
-            time.sleep(0.5)
-        return []
