@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from django.conf import settings
 from django.contrib import messages
-from django.core.cache import cache
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, JsonResponse, StreamingHttpResponse
 from django.shortcuts import redirect, render
 from django.template.loader import render_to_string
 from django.utils import translation
 from django.utils.translation import gettext as _
 
+from annotation.limits import limits
 from annotation.models import Project
 from annotation.refusals import Refused
 from annotation.views.decorators import INVALID, SignedInRequest
@@ -187,9 +186,7 @@ def _known(project: Project, named: Any) -> None:
 
 def _may_ask(request: SignedInRequest) -> bool:
     """Counted for all processes of the web together."""
-    minute = f"playground:{request.user.pk}:{int(time.time() // 60)}"
-    cache.add(minute, 0, timeout=120)
-    return cache.incr(minute) <= MOST_A_MINUTE
+    return limits.wait(f"playground-{request.user.pk}", most=MOST_A_MINUTE) == 0
 
 
 def _too_often() -> str:

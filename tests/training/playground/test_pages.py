@@ -8,6 +8,7 @@ import pytest
 from django.contrib.messages import get_messages
 from django.http import HttpResponse
 
+from annotation import limits
 from annotation.models import Item, ItemKind
 from tests.training.playground.scene import Scene, lines
 from tests.world import taken
@@ -53,6 +54,7 @@ def test_what_is_missing_is_said(scene: Scene) -> None:
 
 def test_who_asks_too_often_waits(scene: Scene, monkeypatch: pytest.MonkeyPatch, settings: Any) -> None:
     monkeypatch.setattr(playground, "MOST_A_MINUTE", 1)
+    monkeypatch.setattr(limits, "MINUTE", 1_000_000_000)
     settings.PLAYGROUND_MODELS = 0
     client, form = scene.client(), scene.form(side="first")
     assert client.post(scene.address("answer/"), form).status_code == 200
