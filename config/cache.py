@@ -16,22 +16,22 @@ from django.db import connection
 
 SWEPT_EVERY = 500  # writes, by chance
 
-GET = "select value from config_cache where key = %s and (expires_at is null or expires_at > now())"
+GET = "select value from plumbline_config_cache where key = %s and (expires_at is null or expires_at > now())"
 SET = """
-insert into config_cache (key, value, expires_at) values (%s, %s::jsonb, %s)
+insert into plumbline_config_cache (key, value, expires_at) values (%s, %s::jsonb, %s)
 on conflict (key) do update set value = excluded.value, expires_at = excluded.expires_at returning 1
 """
 ADD = """
-insert into config_cache (key, value, expires_at) values (%s, %s::jsonb, %s)
+insert into plumbline_config_cache (key, value, expires_at) values (%s, %s::jsonb, %s)
 on conflict (key) do update set value = excluded.value, expires_at = excluded.expires_at
-where config_cache.expires_at <= now() returning 1
+where plumbline_config_cache.expires_at <= now() returning 1
 """
 COUNT = """
-update config_cache set value = to_jsonb(value::bigint + %s)
+update plumbline_config_cache set value = to_jsonb(value::bigint + %s)
 where key = %s and (expires_at is null or expires_at > now()) returning value
 """
 TOUCH = """
-update config_cache set expires_at = %s
+update plumbline_config_cache set expires_at = %s
 where key = %s and (expires_at is null or expires_at > now()) returning 1
 """
 
@@ -47,7 +47,7 @@ class Json:
 
 
 class Table(BaseCache):
-    """Rows of `config_cache`. Each method is one statement, so that no two processes can come between."""
+    """Rows of `plumbline_config_cache`. Each method is one statement, so that no two processes can come between."""
 
     def __init__(self, location: str, params: Mapping[str, Any]) -> None:
         super().__init__(dict(params))
@@ -76,15 +76,15 @@ class Table(BaseCache):
         return self._one(TOUCH, [self._expires_at(timeout), self._key(key, version)]) is not None
 
     def delete(self, key: str, version: int | None = None) -> bool:
-        statement = "delete from config_cache where key = %s returning 1"
+        statement = "delete from plumbline_config_cache where key = %s returning 1"
         return self._one(statement, [self._key(key, version)]) is not None
 
     def clear(self) -> None:
-        self._one("delete from config_cache", [])
+        self._one("delete from plumbline_config_cache", [])
 
     def _sweep(self) -> None:
         if random.randrange(SWEPT_EVERY) == 0:  # noqa: S311 (when to sweep is no secret)
-            self._one("delete from config_cache where expires_at <= now()", [])
+            self._one("delete from plumbline_config_cache where expires_at <= now()", [])
 
     def _row(self, key: str, value: Any, timeout: Any, version: int | None) -> list[Any]:
         return [self._key(key, version), json.dumps(value), self._expires_at(timeout)]

@@ -70,7 +70,7 @@ def _fill(archive: zipfile.ZipFile, data: Path) -> dict[str, Any]:
         for path in _files(data):
             if not _is_left_out(path.relative_to(data), unfinished):
                 _add_file(archive, data, path, manifest)
-        for table in tables.ours():
+        for table in tables.kept():
             manifest["tables"][table] = _add_table(archive, table)
         manifest["sequences"] = tables.sequences()
     archive.writestr(MANIFEST, json.dumps(manifest, indent=1))

@@ -23,6 +23,12 @@ def ours() -> list[str]:
     return sorted(name for name in found if name.startswith(_beginnings()))
 
 
+def kept() -> list[str]:
+    """Those that a backup holds: what is unlogged may be lost at any time."""
+    logged = _column("select relname::text from pg_class where relkind = 'r' and relpersistence = 'p'")
+    return sorted({*ours()} & {*logged})
+
+
 def columns(table: str) -> list[str]:
     """Those that hold something; what the database works out by itself is left to it."""
     return _column(
@@ -93,7 +99,7 @@ def rows_of_people() -> dict[str, int]:
     filled = {"django_content_type", "auth_permission", MigrationRecorder.Migration._meta.db_table}
     with connection.cursor() as cursor:
         found = {}
-        for table in set(ours()) - filled:
+        for table in set(kept()) - filled:
             cursor.execute(SQL("select count(*) from {}").format(Identifier(table)))
             found[table] = cursor.fetchone()[0]
     return {table: count for table, count in found.items() if count}

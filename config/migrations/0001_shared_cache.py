@@ -10,11 +10,11 @@ class Migration(migrations.Migration):
     operations = [
         migrations.RunSQL(
             """
-            create unlogged table config_cache (
+            create unlogged table plumbline_config_cache (
                 key text primary key, value jsonb not null, expires_at timestamptz
             ) with (fillfactor = 50);
-            create index config_cache_expires on config_cache (expires_at);
+            create index plumbline_config_cache_expires on plumbline_config_cache (expires_at);
             """,
-            "drop table config_cache",
+            "drop table plumbline_config_cache",
         )
     ]

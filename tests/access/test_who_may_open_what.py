@@ -35,7 +35,7 @@ from tests.access.visits import (
 )
 
 # Who took data away, what was said to whom, and how often somebody asked.
-KEPT_BY_LOOKING = {"annotation_auditentry", "django_session", "config_cache"}
+KEPT_BY_LOOKING = {"annotation_auditentry", "django_session", "plumbline_config_cache"}
 
 
 @pytest.mark.parametrize("who", ROLES)

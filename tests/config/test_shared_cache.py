@@ -66,5 +66,5 @@ def test_values_are_json_and_nothing_else(pair: tuple[Table, Table]) -> None:
         one.set("object", object())
     one.set("text", "x")
     with connection.cursor() as cursor:
-        cursor.execute("select value::text from config_cache where key like '%text'")
+        cursor.execute("select value::text from plumbline_config_cache where key like '%text'")
         assert cursor.fetchone() == ('"x"',)

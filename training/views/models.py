@@ -181,21 +181,20 @@ def _page(model: Policy | RewardModel) -> dict[str, Any]:
     }
 
 
-<<<<<<< HEAD
 def _start(request: SignedInRequest, form: EvaluatePolicyForm | EvaluateRewardModelForm) -> HttpResponse | None:
     """To the run of the evaluation; None where the form can't be used, or the evaluation was refused."""
     if not form.is_valid() or (run := form.save(user=request.user)) is None:
         return None
     messages.success(request, _("The evaluation is on its way. Its figures will be on the model's page."))
     return redirect("run", run.pk)
-=======
+
+
 def _pushed(model: Policy | RewardModel, form: PushForm) -> dict[str, Any]:
     """What was pushed to the hub, and the form that pushes it where that can be."""
     is_out = isinstance(model, RewardModel) or model.published_at is not None
     may_push = is_out and bool(model.path) and pushing.has_token()
     address = reverse("policy-push" if isinstance(model, Policy) else "reward-model-push", args=[model.pk])
     return {"pushes": pushing.of(model)[:10], "push_form": form, "may_push": may_push, "push_address": address}
->>>>>>> f585664 (One run at a time on each device; models pushed to the hub)
 
 
 def _measured(runs: QuerySet[TrainingRun]) -> dict[str, Any]:

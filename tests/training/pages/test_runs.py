@@ -8,6 +8,7 @@ from django.test import Client
 from tests.training.pages.scene import Scene, write_metrics
 from training.algorithms.presets import resolve
 from training.models import Stage, TrainingRun
+from training.models.runs import CARRIED_OUT_BY
 from training.templatetags.training_pages import duration
 
 STARTER_RATE = resolve("sft", preset="starter").learning_rate  # type: ignore[attr-defined]
@@ -81,7 +82,8 @@ def test_the_end_of_a_run_loads_the_page_anew(scene: Scene, rosa: Client) -> Non
 @pytest.mark.parametrize("stage", list(Stage))
 def test_every_stage_has_a_page(scene: Scene, rosa: Client, stage: Stage) -> None:
     inputs = {"texts": "starter/texts.jsonl"} if stage == Stage.PRETRAIN else {}
-    assert f"python -m training.algorithms {stage}" in page_of(rosa, scene.run(stage, inputs=inputs))
+    command = CARRIED_OUT_BY.get(stage, stage)
+    assert f"python -m training.algorithms {command}" in page_of(rosa, scene.run(stage, inputs=inputs))
 
 
 @pytest.mark.parametrize(
