@@ -72,6 +72,14 @@ class Redis:
 
     def _start(self) -> None:
         self._server = subprocess.Popen(self._command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        while not self._answers():
+            assert self._server.poll() is None, f"{self._command} has ended"
+            time.sleep(0.05)
+
+    def _answers(self) -> bool:
+        with redis.Redis.from_url(self.url) as client, suppress(redis.ConnectionError):
+            return bool(client.ping())
+        return False
 
     def drop(self) -> int:
         with redis.Redis.from_url(self.url) as client:
