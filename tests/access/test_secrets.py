@@ -16,7 +16,7 @@ from django.db import connection
 from django.test import Client
 
 from annotation import exporting
-from annotation.logs import Line
+from annotation.logs import Line, begin
 from annotation.models import ApiToken
 from tests.access.visits import IN, ROLES, expected, ours, path_of
 from tests.world import PASSWORD
@@ -156,5 +156,6 @@ def test_a_training_run_writes_no_secret_into_its_folder_or_the_log(lab: Lab, lo
     ],
 )
 def test_a_line_of_the_log_loses_its_secrets_and_nothing_else(told: str, expected: str) -> None:
+    begin()  # about no request of another test
     record = logging.LogRecord("x", logging.INFO, "", 1, "%s", (told,), None)
     assert Line("{message}", style="{").format(record) == expected

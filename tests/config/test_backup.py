@@ -99,7 +99,7 @@ def contents() -> dict[str, str]:
     """Every table's rows, as their hash."""
     return {
         table: hashlib.sha256(b"".join(tables.copy_out(table, tables.columns(table)))).hexdigest()
-        for table in tables.ours()
+        for table in tables.kept()
     }
 
 
