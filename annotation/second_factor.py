@@ -9,6 +9,7 @@ import hashlib
 from collections.abc import Callable
 from typing import Any
 
+from allauth.mfa import app_settings as mfa_settings
 from allauth.mfa import signals
 from allauth.mfa.adapter import DefaultMFAAdapter
 from allauth.mfa.models import Authenticator
@@ -17,6 +18,7 @@ from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth import update_session_auth_hash
 from django.core import checks
+from django.core.cache import cache
 from django.db.models import F, Q
 from django.dispatch import receiver
 from django.http import HttpRequest, HttpResponse, JsonResponse
@@ -89,6 +91,14 @@ def is_changed(request: HttpRequest, user: User, **about: Any) -> None:
     user.refresh_from_db(fields=["second_factor_changes"])
     update_session_auth_hash(request, user)
     record(Action.SECOND_FACTOR_CHANGED, actor=user, has_one=Authenticator.objects.filter(user=user.pk).exists())
+
+
+@receiver(signals.authenticator_used)
+def is_used(request: HttpRequest, authenticator: Authenticator, **about: Any) -> None:
+    """A code counts once for as long as it would be taken: allauth remembers it for one step, and takes three."""
+    if authenticator.type == Authenticator.Type.TOTP:
+        kept = authenticator.wrap()._get_used_cache_key(request.POST.get("code", ""))
+        cache.touch(kept, timeout=mfa_settings.TOTP_PERIOD * (2 * mfa_settings.TOTP_TOLERANCE + 1))
 
 
 @receiver(signals.authentication_failed)

@@ -6,12 +6,14 @@ import html
 import re
 import time
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from allauth.mfa.models import Authenticator
 from allauth.mfa.totp.internal.auth import format_hotp_value, hotp_value
 from django.core.cache import cache
+from django.db import connection
 from django.test import Client
 
 from annotation.models import AuditEntry, User
@@ -78,6 +80,9 @@ def test_a_code_counts_once(alice: Client) -> None:
         sign_in(client, "alice")
     assert is_in(first.post(AUTHENTICATE, {"code": code}))
     assert not is_in(second.post(AUTHENTICATE, {"code": code}))
+    with connection.cursor() as cursor:  # for as long as the code would be taken, the tolerance included
+        cursor.execute("select expires_at - now() from config_cache where key like '%%totp.used%%'")
+        assert timedelta(seconds=60) < cursor.fetchone()[0] <= timedelta(seconds=90)
 
 
 def test_codes_can_not_be_guessed_for_long(alice: Client) -> None:

@@ -150,15 +150,16 @@ HOSTILE = {
 }
 
 
-@pytest.mark.parametrize("body", HOSTILE.values(), ids=HOSTILE)
-def test_what_is_barely_json_is_an_error_of_the_sender_everywhere(scene: Scene, body: bytes) -> None:
+def test_what_is_barely_json_is_an_error_of_the_sender_everywhere(scene: Scene) -> None:
     wrong = []
     for operation in operations():
         if (method := operation.method.upper()) in ("POST", "PUT", "PATCH"):
             who, where = admitted(operation, scene)[0], operation.path.format(**named(operation, scene.here))
-            with transaction.atomic():
-                answer: Any = scene.client(who).generic(method, where, body, "application/json")
-                transaction.set_rollback(True)
-            if answer.status_code >= 500:
-                wrong.append(f"{method} {where}: {answer.status_code} {answer.exc_info and answer.exc_info[1]!r}")
+            for what, body in HOSTILE.items():
+                with transaction.atomic():
+                    answer: Any = scene.client(who).generic(method, where, body, "application/json")
+                    transaction.set_rollback(True)
+                if answer.status_code >= 500:
+                    error = answer.exc_info and answer.exc_info[1]
+                    wrong.append(f"{method} {where}, {what}: {answer.status_code} {error!r}")
     assert wrong == [], "\n".join(["", *wrong])

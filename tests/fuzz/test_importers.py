@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tests.world import World
 
 QUICK = settings(
-    max_examples=25, database=None, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)
+    max_examples=12, database=None, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)
 )
 THOROUGH = settings(QUICK, max_examples=1_000, derandomize=False)
 MODELS = (Prompt, Wording, Demonstration, Completion, Ranking, Item)
