@@ -254,7 +254,8 @@ def export(bench: Bench) -> Json:
         bench.errors.append(f"{rows} rankings were exported; expected {DONE_BEFORE}")
     figures = {
         "rows": rows, "seconds": round(seconds, 2), "mb_above_idle": round(most[0] - idle, 1),
-        "processor_seconds": round(processor_seconds(web) - used, 2), "idle_mb": round(idle, 1), "file_mb": round(size / 1e6, 1),
+        "processor_seconds": round(processor_seconds(web) - used, 2),
+        "idle_mb": round(idle, 1), "file_mb": round(size / 1e6, 1),
     }  # fmt: skip
     return {"export": figures}
 
