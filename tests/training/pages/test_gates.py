@@ -22,7 +22,7 @@ def said(client: Client, address: str) -> str:
 
 
 def decided(scene: Scene, state: str = "rejected", outcome: str = "not_passed", **result: Any) -> Round:
-    return scene.round_at_its_gate(state=state, outcome=outcome, result=GATE_RESULT | result)
+    return scene.round_at_its_gate(state=state, outcome=outcome, judgements=200, result=GATE_RESULT | result)
 
 
 def test_before_all_are_in_it_tells_how_many_and_no_win_rate(scene: Scene, rosa: Client) -> None:
