@@ -25,7 +25,8 @@ from training.algorithms.language_model import read_texts
 from training.algorithms.networks import Policy, Scorer, load_policy, load_reward_model
 from training.algorithms.over_optimisation import best_of, best_of_kl
 from training.algorithms.presets import resolve
-from training.algorithms.reward_model import Ranking, read_rankings, rewards_of
+from training.algorithms.rankings import Ranking, read_rankings
+from training.algorithms.reward_model import rewards_of
 from training.algorithms.run_folder import Metrics, Run
 from training.starter.gold import score
 

@@ -227,7 +227,7 @@ def speed(ends: list[Moment]) -> sides.Figures:
 
 def read(path: Path) -> list[Any]:
     from training.algorithms.data import Row
-    from training.algorithms.reward_model import Ranking
+    from training.algorithms.rankings import Ranking
 
     return [
         Ranking([Row(row["prompt"], output) for output in row["outputs"]], list(range(K)))

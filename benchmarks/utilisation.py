@@ -200,6 +200,7 @@ def reward(precision: str, width: str, size: Size) -> Step:
     from training.algorithms import presets, reward_model
     from training.algorithms.hyperparameters import Reward
     from training.algorithms.optimisation import Optimiser
+    from training.algorithms.rankings import Ranking
 
     scorer = _scorer(width)
     settings = presets.resolve("reward_model", values={"precision": precision, **ROOM})
@@ -207,7 +208,7 @@ def reward(precision: str, width: str, size: Size) -> Step:
     optimiser = Optimiser(scorer, settings, peak=1e-5, total_steps=1000)
     prompts = [_row(size.output[0], 1).prompt for _ in range(size.rankings)]
     rankings = [
-        reward_model.Ranking([_row(1, size.output[1])._replace(prompt=prompt) for _ in range(6)], [1, 2, 3, 4, 5, 6])
+        Ranking([_row(1, size.output[1])._replace(prompt=prompt) for _ in range(6)], [1, 2, 3, 4, 5, 6])
         for prompt in prompts
     ]
 

@@ -19,7 +19,8 @@ from tests.algorithms.conftest import Stage
 from training.algorithms import adapters, losses, ppo, sft
 from training.algorithms.data import Row
 from training.algorithms.hyperparameters import PPO, SFT
-from training.algorithms.networks import Policy, Scorer, load_policy, load_reward_model, pad_apart
+from training.algorithms.networks import Policy, Scorer, load_policy, load_reward_model
+from training.algorithms.opening import pad_apart
 from training.algorithms.presets import resolve
 from training.algorithms.run_folder import Run
 

@@ -12,7 +12,7 @@ from tests.algorithms.conftest import Stage
 from training.algorithms.data import Row
 from training.algorithms.evaluation import BY_PROMPT, _by_prompt, _judged_by_prompt
 from training.algorithms.hyperparameters import Evaluate
-from training.algorithms.reward_model import Ranking
+from training.algorithms.rankings import Ranking
 
 
 def test_every_figure_is_what_its_prompts_gave(

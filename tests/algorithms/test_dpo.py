@@ -19,7 +19,7 @@ from training.algorithms.hyperparameters import DPO
 from training.algorithms.networks import Policy, load_policy
 from training.algorithms.optimisation import learning_rate
 from training.algorithms.presets import resolve
-from training.algorithms.reward_model import Ranking, read_rankings
+from training.algorithms.rankings import Ranking, padded, read_rankings, together
 from training.algorithms.run_folder import Run
 
 
@@ -121,7 +121,7 @@ def test_the_parts_that_a_batch_runs_in_do_not_show(base: str) -> None:
 
 def test_parts_keep_to_the_budget_and_hold_every_ranking_once(base: str) -> None:
     rankings = ragged(load_policy(base))
-    found = list(dpo.parts(rankings, token_budget=100))
+    found = together([each.rows for each in rankings], places=padded, token_budget=100)
     assert sorted(i for part in found for i in part) == list(range(len(rankings)))
     assert len(found) > 1
     for part in found:

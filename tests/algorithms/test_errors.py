@@ -16,7 +16,7 @@ from safetensors import SafetensorError
 from transformers import BertConfig, BertForMaskedLM, ViTConfig, ViTModel
 
 from tests.algorithms import tiny
-from tests.algorithms.conftest import Stage, fresh
+from tests.algorithms.conftest import Runs, Stage, fresh
 from training.algorithms import checkpoints, run_folder
 from training.algorithms.errors import USER_CAN_FIX
 from training.algorithms.networks import Policy
@@ -315,3 +315,14 @@ def test_a_response_as_long_as_the_models_positions(
 def test_training_that_diverges(fails: Fails, folders: dict[str, Path], files: dict[str, str]) -> None:
     options = {"base": folders["llama"], "demonstrations": files["demonstrations"]}
     assert "Lower learning_rate" in fails("sft", **options, set=["learning_rate=1e30", "max_grad_norm=0"])
+
+
+@pytest.mark.parametrize(("name", "knob"), [("sft", "pretraining_share"), ("ppo", "ptx_coef")])
+def test_pretraining_texts_of_no_weight_are_not_read(
+    name: str, knob: str, stage: Stage, runs: Runs, tmp_path: Path
+) -> None:
+    spoilt = tmp_path / "texts.jsonl"
+    spoilt.write_text("no JSON\n")
+    for weight, code in ((0.1, USER_CAN_FIX), (0, 0)):
+        options = runs[name] | {"pretraining": spoilt, "set": [*runs[name]["set"], f"{knob}={weight}"]}
+        assert stage(name, **options, out=tmp_path / str(weight)) == code

@@ -16,7 +16,8 @@ import torch
 from tests.algorithms.conftest import Stage, lines
 from training.algorithms import data
 from training.algorithms.data import Row
-from training.algorithms.networks import Policy, load_policy, pad_apart
+from training.algorithms.networks import Policy, load_policy
+from training.algorithms.opening import pad_apart
 
 STEPS, BATCH, RATE, WARMUP, DECAY, CLIP = 20, 4, 3e-3, 3, 0.1, 0.5
 BETA1, BETA2, EPSILON = 0.9, 0.95, 1e-8

@@ -15,7 +15,7 @@ from training.algorithms import language_model, reward_model, sampling
 from training.algorithms.data import Row
 from training.algorithms.networks import Network, load_policy, new_reward_model
 from training.algorithms.presets import resolve
-from training.algorithms.reward_model import Ranking
+from training.algorithms.rankings import Ranking
 from training.algorithms.run_folder import Run
 
 ROWS = [Row([9] * n, [8, 7] * n) for n in (1, 5, 3, 7, 2)]

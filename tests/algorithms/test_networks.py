@@ -14,9 +14,11 @@ from training.algorithms import data, language_model, losses
 from training.algorithms.data import Row
 from training.algorithms.errors import InputError
 from training.algorithms.hyperparameters import Reward
-from training.algorithms.networks import Policy, Scorer, load_policy, new_reward_model, pad_apart
+from training.algorithms.networks import Policy, Scorer, load_policy, new_reward_model
+from training.algorithms.opening import pad_apart
 from training.algorithms.presets import resolve
-from training.algorithms.reward_model import Ranking, backward, pairs_right
+from training.algorithms.rankings import Ranking, pairs_right
+from training.algorithms.reward_model import backward
 
 ids = st.lists(st.integers(5, 280), min_size=1, max_size=12)
 rows_of = st.lists(st.builds(Row, ids, ids), min_size=1, max_size=5)

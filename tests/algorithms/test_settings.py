@@ -11,7 +11,8 @@ import pytest
 
 from training.algorithms import optimisation
 from training.algorithms.errors import InputError
-from training.algorithms.hyperparameters import STAGES, Optimisation
+from training.algorithms.hyperparameters import STAGES
+from training.algorithms.knobs import Optimisation
 from training.algorithms.presets import PRESETS, from_file, resolve
 
 

@@ -40,12 +40,14 @@ def test_all_families_learn_in_pieces_and_in_small_parts(
     options: dict[str, Any] = runs.get(stage, {"texts": files["texts"], "base": base, "set": []})
     others = {"base": base, "policy": base, "reward_model": judge / "model", "judge": judge / "model"}
     options |= {name: path for name, path in others.items() if name in options}
-    # More parts in the one process than in the other, and layers that are gathered again in the backward pass.
-    options["set"] = [*options["set"], f"lora_rank={lora}", "token_budget=128", "gradient_checkpointing=true"]
+    # More parts in the one process than in the other, and layers that are gathered again in the backward pass. A small
+    # epsilon would make steps of the rounding of gradients that are 0, as those of GPT-2's key biases are.
+    options["set"] = [*options["set"], f"lora_rank={lora}", "token_budget=128", "gradient_checkpointing=true",
+                      "adam_epsilon=1e-3"]  # fmt: skip
     alone, shared = tmp_path / "alone", tmp_path / "shared"
     one, two = start(stage, **options, out=alone), start_two(stage, **options, out=shared, environment=IN_PIECES)
     assert [each.wait() for each in (one, *two)] == [0, 0, 0]
-    check_same(alone, shared)
+    assert difference(alone, shared) < 1e-5
 
 
 def test_each_process_holds_half(runs: Runs, tmp_path: Path) -> None:

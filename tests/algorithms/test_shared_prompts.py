@@ -19,7 +19,8 @@ from training.algorithms.hyperparameters import Reward
 from training.algorithms.losses import ranking_loss
 from training.algorithms.networks import Scorer, new_reward_model
 from training.algorithms.presets import resolve
-from training.algorithms.reward_model import Ranking, backward, measure, rewards_of, together
+from training.algorithms.rankings import Ranking, together
+from training.algorithms.reward_model import backward, measure, rewards_of
 
 
 def ragged(seed: int, *, sizes: Sequence[int] = range(2, 10)) -> list[Ranking]:
@@ -88,7 +89,9 @@ def test_loss_and_gradients_are_those_of_the_rows_one_by_one(
     assert model.packs is not model.seq2seq  # what follows is about packed rows, and not about the plain way
     rankings = ragged(budget)
     chosen = dataclasses.replace(settings(), token_budget=budget, max_length=min(budget, 128))
-    assert (len(together(model, [each.rows for each in rankings], token_budget=budget)) > 1) is (budget == 180)
+    assert (len(together([each.rows for each in rankings], places=model.places, token_budget=budget)) > 1) is (
+        budget == 180
+    )
     loss, wanted = plainly(model, rankings)
     model.zero_grad()
     assert backward(model, rankings, settings=chosen)["loss"] == pytest.approx(loss, rel=tolerance)
@@ -123,7 +126,7 @@ def test_rewards_come_in_the_order_of_the_rows(scorer: Scorer) -> None:
 
 def test_a_group_is_never_taken_apart_and_parts_keep_to_the_budget(scorer: Scorer) -> None:
     groups = [ranking.rows for ranking in ragged(3)]
-    found = together(scorer, groups, token_budget=260)
+    found = together(groups, places=scorer.places, token_budget=260)
     assert sorted(i for part in found for i in part) == list(range(len(groups)))
     assert len(found) > 1
     assert all(scorer.places([groups[i] for i in part]) <= 260 for part in found if len(part) > 1)

@@ -231,7 +231,7 @@ def test_weights_are_written_as_safetensors(stage: Stage, base: str, files: dict
 
 
 def _rankings(files: dict[str, str], model: object) -> list:  # type: ignore[type-arg]
-    from training.algorithms.reward_model import read_rankings
+    from training.algorithms.rankings import read_rankings
 
     return read_rankings(Path(files["rankings"]), model.encoder)  # type: ignore[attr-defined]
 

@@ -12,9 +12,9 @@ from playwright.sync_api import Browser, Page, expect
 from pytest_django.live_server_helper import LiveServer
 
 from tests.algorithms.tiny import tokenizer
-from training.algorithms.data import Encoder
+from training.algorithms.encoder import Encoder
 from training.algorithms.losses import ranking_loss
-from training.algorithms.reward_model import read_rankings
+from training.algorithms.rankings import read_rankings
 
 REWARDS = {"red cat": 0.7, "blue dog": -0.4, "the bird sings": 1.9}
 ORDERS = [ranks for ranks in product((1, 2, 3), repeat=3) if set(ranks) == set(range(1, max(ranks) + 1))]

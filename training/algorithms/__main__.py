@@ -22,7 +22,7 @@ from pathlib import Path  # noqa: E402
 from typing import Any, NoReturn  # noqa: E402
 
 from training.algorithms import hyperparameters as hp  # noqa: E402
-from training.algorithms import presets  # noqa: E402
+from training.algorithms import knobs, presets  # noqa: E402
 from training.algorithms.errors import DONE, STOPPED, USER_CAN_FIX, InputError, Stopped  # noqa: E402
 from training.algorithms.run_folder import Follower, Run, describe_inputs, write_json  # noqa: E402
 from training.algorithms.supervision import Supervision  # noqa: E402
@@ -45,7 +45,7 @@ INPUTS: dict[str, tuple[str, dict[str, str]]] = {
         "held-out?": "rankings to measure loss and accuracy on",
         "demonstrations?": "their mean score becomes 0",
     }),
-    "ppo": ("ppo", {
+    "ppo": ("ppo_stage", {
         "policy": "the SFT policy's folder",
         "reward-model": "the reward model's folder",
         "prompts": 'JSON lines of {"id", "prompt"}',
@@ -90,7 +90,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = vars(parser().parse_args(argv))
     stage: str = arguments["stage"]
     processes, rank = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("RANK", "0"))
-    if not issubclass(hp.STAGES[stage], hp.Optimisation):
+    if not issubclass(hp.STAGES[stage], knobs.Optimisation):
         processes = 1
         if rank > 0:
             return DONE  # what learns nothing runs in the first of the processes that a launcher began
@@ -175,7 +175,7 @@ def _values(arguments: dict[str, Any]) -> dict[str, Any]:
     return values
 
 
-def _perform(stage: str, module: str, run: Run, settings: hp.Computing, given: dict[str, Any]) -> dict[str, Any]:
+def _perform(stage: str, module: str, run: Run, settings: knobs.Computing, given: dict[str, Any]) -> dict[str, Any]:
     function = getattr(importlib.import_module(f"training.algorithms.{module}"), stage)
     figures: dict[str, Any] = function(run, settings, **{name: value for name, value in given.items() if value})
     return figures

@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from training.algorithms.errors import InputError
-from training.algorithms.hyperparameters import Optimisation
+from training.algorithms.knobs import Optimisation
 
 FOLDER = "adapter"
 WEIGHTS, CONFIG = "adapter_model.safetensors", "adapter_config.json"

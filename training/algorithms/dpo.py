@@ -6,34 +6,20 @@ a reward model, and each completion runs once.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from training.algorithms import adapters, data, distributed, losses, model_card, sharding
-from training.algorithms.checkpoints import State
 from training.algorithms.hyperparameters import DPO
-from training.algorithms.loop import train
-from training.algorithms.networks import Policy, load_policy, pad_apart, same_vocabulary, within_positions
-from training.algorithms.optimisation import Optimiser, arithmetic
-from training.algorithms.reward_model import Ranking, check_rankings, pairs_right, read_rankings
+from training.algorithms.loop import train_in_epochs
+from training.algorithms.networks import Policy, load_policy, same_vocabulary, within_positions
+from training.algorithms.opening import pad_apart
+from training.algorithms.optimisation import arithmetic
+from training.algorithms.rankings import Ranking, check_rankings, padded, pairs_right, read_rankings, together
 from training.algorithms.run_folder import Metrics, Run
-
-
-def parts(rankings: Sequence[Ranking], *, token_budget: int) -> Iterator[list[int]]:
-    """Numbers of rankings whose rows take at most token_budget padded tokens side by side, at least a ranking each."""
-    part: list[int] = []
-    rows = 0
-    for i in sorted(range(len(rankings)), key=lambda j: rankings[j].length):
-        rows += len(rankings[i].rows)
-        if part and rows * rankings[i].length > token_budget:
-            yield part
-            part, rows = [], len(rankings[i].rows)
-        part.append(i)
-    if part:
-        yield part
 
 
 def logprobs_of(policy: Policy, rankings: Sequence[Ranking]) -> list[Tensor]:
@@ -46,13 +32,11 @@ def logprobs_of(policy: Policy, rankings: Sequence[Ranking]) -> list[Tensor]:
 @torch.no_grad()
 def reference_of(policy: Policy, rankings: Sequence[Ranking], *, settings: DPO) -> list[Tensor]:
     """log π_ref of each ranking's completions, (K,) each, in the rankings' order."""
-    was_training = policy.training
     policy.eval()
     found: dict[int, Tensor] = {}
-    for part in parts(rankings, token_budget=settings.token_budget):
+    for part in _parts(rankings, settings):
         with arithmetic(settings.precision):
             found |= zip(part, logprobs_of(policy, [rankings[i] for i in part]), strict=True)
-    policy.train(was_training)
     return [found[i] for i in range(len(rankings))]
 
 
@@ -83,7 +67,7 @@ def learn(policy: Policy, rankings: Sequence[Ranking], reference: Sequence[Tenso
     """
     totals = dict.fromkeys(("loss", "rewards/chosen", "rewards/rejected", "right", "pairs"), 0.0)
     mine, known = distributed.share(rankings), distributed.share(reference)
-    for part in sharding.in_step(parts(mine, token_budget=settings.token_budget), idle=policy.idle):
+    for part in sharding.in_step(_parts(mine, settings), idle=policy.idle):
         each, sums = losses_of(policy, [mine[i] for i in part], [known[i] for i in part], settings=settings)
         if torch.is_grad_enabled():
             (each.sum() / len(rankings)).backward()
@@ -105,27 +89,16 @@ def fit(
 ) -> Metrics:
     """Train the policy on the rankings; the last metrics. The reference may be the policy as it begins."""
     if reference is not policy:
-        sharding.shard(reference.freeze())
+        reference.freeze()
     policy.ready(settings)
-    sharding.shard(policy)
     known = reference_of(reference, rankings, settings=settings)
     known_held_out = reference_of(reference, held_out, settings=settings)
-    order = data.Order(
-        [ranking.length for ranking in rankings],
-        batch_size=settings.batch_size,
-        seed=settings.seed,
-        group=settings.group_by_length,
-    )
-    total_steps = order.total_steps(epochs=settings.epochs, max_steps=settings.max_steps)
-    optimiser = Optimiser(policy, settings, peak=settings.learning_rate, total_steps=total_steps)
-    torch.manual_seed(settings.seed)
+    policy.train(settings.dropout > 0)
 
-    def take_step(step: int) -> Metrics:
-        numbers = order.batch(step)
+    def learn_from(step: int, numbers: list[int]) -> Metrics:
         batch = [rankings[i] for i in numbers]
         metrics = learn(policy, batch, [known[i] for i in numbers], settings=settings)
-        tokens = sum(row.length for ranking in batch for row in ranking.rows)
-        return metrics | {"tokens": tokens} | optimiser.update(step)
+        return metrics | {"tokens": sum(row.length for ranking in batch for row in ranking.rows)}
 
     @torch.no_grad()
     def look() -> Metrics:
@@ -135,12 +108,13 @@ def fit(
         policy.train(was_training)
         return {f"held_out/{name}": value for name, value in measured.items()}
 
-    return train(
+    return train_in_epochs(
         run,
-        state=State(modules={"policy": policy}, optimizers={"policy": optimiser.adam}),
+        policy,
+        rankings,
+        name="policy",
         settings=settings,
-        total_steps=total_steps,
-        take_step=take_step,
+        backward=learn_from,
         evaluate=look if held_out else None,
     )
 
@@ -176,3 +150,8 @@ def dpo(
 def _fitting(path: str, policy: Policy, settings: DPO, *, what: str) -> list[Ranking]:
     rankings = read_rankings(Path(path), policy.encoder)
     return data.within(rankings, length=lambda each: each.length, limit=settings.max_length, what=what)
+
+
+def _parts(rankings: Sequence[Ranking], settings: DPO) -> list[list[int]]:
+    """Numbers of rankings whose rows take at most token_budget padded tokens side by side, at least a ranking each."""
+    return together([each.rows for each in rankings], places=padded, token_budget=settings.token_budget)

@@ -17,7 +17,8 @@ from torch import Tensor
 from training.algorithms import completions, data, judgement, losses
 from training.algorithms.data import Row
 from training.algorithms.errors import InputError
-from training.algorithms.hyperparameters import Computing, Evaluate, Sample
+from training.algorithms.hyperparameters import Evaluate, Sample
+from training.algorithms.knobs import Computing
 from training.algorithms.networks import (
     Policy,
     Scorer,
@@ -27,7 +28,8 @@ from training.algorithms.networks import (
     within_positions,
 )
 from training.algorithms.optimisation import arithmetic
-from training.algorithms.reward_model import Ranking, fitting, judgements, mean_loss, read_rankings, rewards_of
+from training.algorithms.rankings import Ranking, read_rankings
+from training.algorithms.reward_model import fitting, judgements, mean_loss, rewards_of
 from training.algorithms.run_folder import Metrics, Run, write_json
 from training.algorithms.sampling import batches_of_prompts
 

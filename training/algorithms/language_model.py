@@ -10,13 +10,13 @@ import torch
 from torch import Tensor
 
 from training.algorithms import data, distributed, packing, sharding
-from training.algorithms.checkpoints import State
 from training.algorithms.data import Batch, Row
-from training.algorithms.hyperparameters import Computing, LanguageModelling
-from training.algorithms.loop import train
+from training.algorithms.hyperparameters import LanguageModelling
+from training.algorithms.knobs import Computing
+from training.algorithms.loop import train_in_epochs
 from training.algorithms.losses import token_logprobs
 from training.algorithms.networks import Policy
-from training.algorithms.optimisation import Optimiser, arithmetic
+from training.algorithms.optimisation import arithmetic
 from training.algorithms.packing import Packed
 from training.algorithms.run_folder import Metrics, Run
 
@@ -80,43 +80,36 @@ def fit(
     """
     if settings.packing:
         packing.check(policy)
-    order = data.Order(
-        [row.length for row in rows],
-        batch_size=settings.batch_size,
-        seed=settings.seed,
-        group=settings.group_by_length,
-    )
+    policy.ready(settings)
     extra = math.ceil(settings.batch_size * mixed_share / (1 - mixed_share)) if mixed_in else 0
     extras = data.Order([row.length for row in mixed_in], batch_size=max(extra, 1), seed=settings.seed, group=False)
-    total_steps = order.total_steps(epochs=settings.epochs, max_steps=settings.max_steps)
-    policy.ready(settings)
-    sharding.shard(policy)
-    optimiser = Optimiser(policy, settings, peak=settings.learning_rate, total_steps=total_steps)
-    torch.manual_seed(settings.seed)
 
-    def take_step(step: int) -> Metrics:
-        batch = [rows[i] for i in order.batch(step)]
+    def learn(step: int, numbers: list[int]) -> Metrics:
+        batch = [rows[i] for i in numbers]
         if extra:
             batch += [mixed_in[i] for i in extras.batch(step)]
         loss = backward(policy, batch, settings=settings, packed=settings.packing)
-        return {"loss": loss, "tokens": sum(row.length for row in batch), **optimiser.update(step)}
+        return {"loss": loss, "tokens": sum(row.length for row in batch)}
 
     def look() -> Metrics:
         return {"held_out/loss": mean_loss(policy, held_out, settings=settings)}
 
-    return train(
-        run,
-        state=State(modules={"policy": policy}, optimizers={"policy": optimiser.adam}),
-        settings=settings,
-        total_steps=total_steps,
-        take_step=take_step,
-        evaluate=look if held_out else None,
+    return train_in_epochs(
+        run, policy, rows, name="policy", settings=settings, backward=learn, evaluate=look if held_out else None
     )
 
 
 def fitting(rows: list[Row], settings: Computing, *, what: str) -> list[Row]:
     """The rows of at most max_length tokens."""
     return data.within(rows, length=lambda row: row.length, limit=settings.max_length, what=what)
+
+
+def mixed_in(path: str | None, policy: Policy, settings: Computing, *, weight: float, name: str) -> list[Row]:
+    """The rows of pretraining texts; none, and a word about it, where the setting `name` gives them no weight."""
+    if path and not weight:
+        print(f"{name} is 0: the pretraining texts are not read.", flush=True)
+        return []
+    return read_texts(path, policy, settings)
 
 
 def read_texts(path: str | None, policy: Policy, settings: Computing) -> list[Row]:

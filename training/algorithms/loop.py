@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+
+import torch
 
 from training.algorithms import checkpoints, distributed, sharding
+from training.algorithms.data import Long, Order
 from training.algorithms.errors import InputError, Stopped
-from training.algorithms.hyperparameters import Optimisation
+from training.algorithms.knobs import Optimisation
+from training.algorithms.networks import Network
+from training.algorithms.optimisation import Optimiser
 from training.algorithms.run_folder import Metrics, Run
 
 
@@ -88,6 +93,39 @@ def train(
             saved_at = clock.now()
     run.seconds["training"] = clock.now()
     return latest
+
+
+def train_in_epochs(
+    run: Run,
+    network: Network,
+    items: Sequence[Long],
+    *,
+    name: str,
+    settings: Optimisation,
+    backward: Callable[[int, list[int]], Metrics],
+    evaluate: Callable[[], Metrics] | None = None,
+) -> Metrics:
+    """Train a network that is `ready` in passes over the items, as `train` does; the last metrics.
+
+    `backward(step, numbers)` adds the gradient of a step on the numbered items. name: the network's in checkpoints.
+    """
+    order = Order(
+        [item.length for item in items],
+        batch_size=settings.batch_size,
+        seed=settings.seed,
+        group=settings.group_by_length,
+    )
+    total_steps = order.total_steps(epochs=settings.epochs, max_steps=settings.max_steps)
+    optimiser = Optimiser(network, settings, peak=settings.learning_rate, total_steps=total_steps)
+    torch.manual_seed(settings.seed)
+    return train(
+        run,
+        state=checkpoints.State(modules={name: network}, optimizers={name: optimiser.adam}),
+        settings=settings,
+        total_steps=total_steps,
+        take_step=lambda step: backward(step, order.batch(step)) | optimiser.update(step),
+        evaluate=evaluate,
+    )
 
 
 def _check(metrics: Metrics, *, step: int) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from training.algorithms import adapters, sharding
 from training.algorithms.checkpoints import plain_disk_errors
-from training.algorithms.hyperparameters import Computing
+from training.algorithms.knobs import Computing
 from training.algorithms.networks import Policy, Scorer
 from training.algorithms.run_folder import Run
 

@@ -16,10 +16,11 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from training.algorithms import adapters, attention, sharding, shared_prompts
-from training.algorithms.data import Batch, Encoder, Row, Tokenizer, collate
+from training.algorithms.data import Batch, Row, collate
+from training.algorithms.encoder import Encoder, Tokenizer
 from training.algorithms.errors import InputError
-from training.algorithms.hyperparameters import Computing, Optimisation
-from training.algorithms.opening import config_of, grow, open_classifier, open_weights, tokenizer_of, width_of
+from training.algorithms.knobs import Computing, Optimisation
+from training.algorithms.opening import config_of, open_classifier, open_weights, pad_apart, tokenizer_of, width_of
 from training.algorithms.optimisation import device, recompute
 from training.algorithms.packing import Packed
 from training.algorithms.shared_prompts import Groups
@@ -109,13 +110,14 @@ class Network(nn.Module):
         return bool(torch.allclose(found, wanted, atol=1e-4 * float(wanted.abs().max())))
 
     def ready(self, settings: Optimisation) -> None:
-        """Set for training: eval mode leaves dropout out but not the gradients."""
+        """Set for training, in pieces where they are asked for: eval mode leaves dropout out but not the gradients."""
         if settings.gradient_checkpointing:
             recompute(self.model)
         self.learn().train(settings.dropout > 0)
         for module in self.modules():
             if isinstance(module, nn.Dropout):
                 module.p = settings.dropout
+        sharding.shard(self)
 
     def learn(self) -> Any:
         """Let training move what it may: all weights or, on a frozen base, its adapter and head; returns itself."""
@@ -125,12 +127,16 @@ class Network(nn.Module):
         return self
 
     def twin(self) -> Any:
-        """A copy that goes its own way; where there is an adapter, that alone (and the head) is copied."""
+        """A copy that goes its own way; where there is an adapter, that alone (and the head) is copied.
+
+        To be made before `ready` or `freeze`: what is in pieces cannot be copied.
+        """
         return copy.deepcopy(self, {id(parameter): parameter for parameter in adapters.frozen(self).values()})
 
     def freeze(self) -> Any:
-        """Set for use alone; returns itself."""
+        """Set for use alone, in pieces where they are asked for; returns itself."""
         self.requires_grad_(requires_grad=False)
+        sharding.shard(self)
         return self.eval()
 
     def _save(self, folder: Path) -> None:
@@ -313,17 +319,6 @@ def new_reward_model(name: str, *, seed: int, lora: Optimisation | None = None) 
     with torch.no_grad():
         scorer.score.weight.copy_(weights)
     return scorer
-
-
-def pad_apart(model: Any, tokenizer: Tokenizer) -> None:
-    """Give the tokenizer a pad token that is not EOS: who looks for the last token that is no pad would miss EOS."""
-    if tokenizer.pad_token_id is None or tokenizer.pad_token_id == tokenizer.eos_token_id:
-        tokenizer.add_special_tokens({"pad_token": "<|pad|>"})
-        if len(tokenizer) > model.config.vocab_size:
-            grow(model, len(tokenizer))
-    model.config.pad_token_id = tokenizer.pad_token_id
-    if getattr(model, "generation_config", None) is not None:
-        model.generation_config.pad_token_id = tokenizer.pad_token_id
 
 
 def same_vocabulary(one: Network, other: Network, *, names: tuple[str, str]) -> None:

@@ -15,9 +15,9 @@ from torch import nn
 from transformers import AutoConfig, AutoTokenizer
 
 from training.algorithms import adapters
-from training.algorithms.data import Tokenizer
+from training.algorithms.encoder import Tokenizer
 from training.algorithms.errors import InputError
-from training.algorithms.hyperparameters import Optimisation
+from training.algorithms.knobs import Optimisation
 
 
 def config_of(name: str) -> Any:
@@ -81,6 +81,17 @@ def grow(model: Any, size: int) -> None:
         for embedding in (model.get_input_embeddings(), model.get_output_embeddings()):
             if embedding is not None:
                 embedding.weight[before:] = embedding.weight[:before].mean(0)
+
+
+def pad_apart(model: Any, tokenizer: Tokenizer) -> None:
+    """Give the tokenizer a pad token that is not EOS: who looks for the last token that is no pad would miss EOS."""
+    if tokenizer.pad_token_id is None or tokenizer.pad_token_id == tokenizer.eos_token_id:
+        tokenizer.add_special_tokens({"pad_token": "<|pad|>"})
+        if len(tokenizer) > model.config.vocab_size:
+            grow(model, len(tokenizer))
+    model.config.pad_token_id = tokenizer.pad_token_id
+    if getattr(model, "generation_config", None) is not None:
+        model.generation_config.pad_token_id = tokenizer.pad_token_id
 
 
 def _weights(kind: Any, name: str, config: Any) -> Any:

@@ -14,7 +14,7 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 
 from training.algorithms import distributed, sharding
 from training.algorithms.errors import InputError
-from training.algorithms.hyperparameters import Optimisation
+from training.algorithms.knobs import Optimisation
 
 
 def device() -> torch.device:

@@ -7,8 +7,6 @@ and go on between any two. The episodes of the iteration are part of the state.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -20,7 +18,6 @@ from training.algorithms import (
     fixed_samples,
     language_model,
     losses,
-    model_card,
     over_optimisation,
     sampling,
     sharding,
@@ -28,19 +25,10 @@ from training.algorithms import (
 from training.algorithms.checkpoints import State
 from training.algorithms.data import Row
 from training.algorithms.episodes import Episodes, places
-from training.algorithms.errors import InputError
-from training.algorithms.hyperparameters import PPO, Sample
+from training.algorithms.hyperparameters import PPO
 from training.algorithms.loop import train
 from training.algorithms.losses import KLController
-from training.algorithms.networks import (
-    Policy,
-    Scorer,
-    load_policy,
-    load_reward_model,
-    pad_apart,
-    same_vocabulary,
-    within_positions,
-)
+from training.algorithms.networks import Policy, Scorer
 from training.algorithms.optimisation import Optimiser, arithmetic
 from training.algorithms.packing import Packed
 from training.algorithms.reward_model import rewards_of
@@ -62,16 +50,13 @@ class Trainer:
         judge: Scorer | None = None,
     ) -> None:
         self.settings, self.prompts, self.pretraining = settings, prompts, pretraining
-        self.policy, self.reference, self.reward_model = policy, reference.freeze(), reward_model.freeze()
-        self.judge = judge.freeze() if judge else None
         self.alarm = ""
-        self.value = reward_model.twin()
+        self.policy, self.value = policy, reward_model.twin()
+        self.average = policy.twin().freeze() if settings.ema_decay else None
+        self.reference, self.reward_model = reference.freeze(), reward_model.freeze()
+        self.judge = judge.freeze() if judge else None
         for module in (self.policy, self.value):
             module.ready(settings)
-        self.average = policy.twin().freeze() if settings.ema_decay else None
-        for network in (self.policy, self.value, self.reference, self.reward_model, self.judge, self.average):
-            if network:
-                sharding.shard(network)
         self.minibatches = settings.batch_size // settings.minibatch_size
         self.updates = self.minibatches * settings.num_ppo_epochs  # an iteration
         self.total_steps = settings.total_episodes // settings.batch_size * self.updates
@@ -299,73 +284,3 @@ def _heed(history: dict[str, list[float]], report: Metrics) -> str:
     for name in ("objective/reward", "objective/length", "objective/judge"):
         history.setdefault(name, []).extend([report[name]] if name in report else [])
     return over_optimisation.alarm(*history.values())
-
-
-def ppo(
-    run: Run,
-    settings: PPO,
-    *,
-    policy: str,
-    reward_model: str,
-    prompts: str,
-    reference: str | None = None,
-    pretraining: str | None = None,
-    held_out: str | None = None,
-    judge: str | None = None,
-) -> dict[str, Any]:
-    """Train the policy and save it; its last figures, and with held-out prompts its KL and reward on them.
-
-    judge: a reward model that is not trained on, and so says if the rise of the reward is real.
-    """
-    learner, scorer = load_policy(policy, lora=settings), load_reward_model(reward_model, lora=settings)
-    witness = load_reward_model(judge) if judge else None
-    settings = within_positions(settings, learner)
-    anchor = load_policy(reference or policy, lora=settings)
-    for model in (learner, anchor):
-        pad_apart(model.model, model.tokenizer)
-    if settings.lora_rank:  # one copy of the base, whatever stands on it
-        adapters.share_base(learner.model, anchor.model)
-        adapters.share_base(learner.model, scorer.model)
-    others = {"the reward model": scorer, "the reference": anchor, "the judge": witness}
-    for name, each in others.items():
-        if each is None:
-            continue
-        same_vocabulary(learner, each, names=("The policy", name))
-        if learner.seq2seq != each.seq2seq:
-            raise InputError(f"The policy and {name} are of different families. Train them from the same base.")
-    room = settings.max_length - settings.response_length
-    asked = _prompts(prompts, learner, limit=room, what="prompts")
-    looked_at = _prompts(held_out, learner, limit=room, what="held-out prompts") if held_out else []
-    trainer = Trainer(
-        settings,
-        policy=learner,
-        reference=anchor,
-        reward_model=scorer,
-        prompts=asked,
-        pretraining=language_model.read_texts(pretraining, learner, settings),
-        judge=witness,
-    )
-    figures = fit(run, trainer, fixed=(looked_at or asked)[: settings.fixed_samples])
-    result = trainer.result()
-    if looked_at:
-        from training.algorithms.evaluation import compare
-
-        drawn = Sample(
-            seed=settings.seed,
-            precision=settings.precision,
-            token_budget=settings.token_budget,
-            max_length=settings.max_length,
-            max_new_tokens=settings.response_length,
-        )
-        with sharding.whole(result) as speaker:
-            measured = compare(speaker, anchor, looked_at, reward_model=scorer, settings=drawn, run=run)
-        figures |= {f"held_out/{name}": value for name, value in measured.items()}
-    parents = {"policy": policy, "reward model": reward_model, "reference": reference or policy, "judge": judge}
-    notes = trainer.alarm
-    model_card.save(result, run, stage="ppo", settings=settings, figures=figures, parents=parents, notes=notes)
-    return figures | ({"alarm_reason": notes} if notes else {})
-
-
-def _prompts(path: str, policy: Policy, *, limit: int, what: str) -> list[list[int]]:
-    rows = data.read_rows(Path(path), data.prompt_problem)
-    return data.within([policy.encoder.prompt(row["prompt"]) for row in rows], length=len, limit=limit, what=what)

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from training.algorithms.errors import InputError
-from training.algorithms.hyperparameters import STAGES, Computing
+from training.algorithms.hyperparameters import STAGES
+from training.algorithms.knobs import Computing
 
 PRESETS = ("paper", "starter", "test")
 

@@ -7,7 +7,8 @@ from pathlib import Path
 from training.algorithms import data, language_model, model_card
 from training.algorithms.errors import InputError
 from training.algorithms.hyperparameters import Pretrain
-from training.algorithms.networks import load_policy, pad_apart, within_positions
+from training.algorithms.networks import load_policy, within_positions
+from training.algorithms.opening import pad_apart
 from training.algorithms.run_folder import Run
 
 

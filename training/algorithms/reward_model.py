@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
@@ -11,57 +10,17 @@ import torch
 from torch import Tensor
 
 from training.algorithms import data, distributed, model_card, sharding
-from training.algorithms.checkpoints import State
-from training.algorithms.data import Encoder, Row
+from training.algorithms.data import Row
 from training.algorithms.errors import InputError
-from training.algorithms.hyperparameters import Computing, Reward
+from training.algorithms.hyperparameters import Reward
 from training.algorithms.judgement import calibrating_scale
-from training.algorithms.loop import train
+from training.algorithms.knobs import Computing
+from training.algorithms.loop import train_in_epochs
 from training.algorithms.losses import ranking_loss
 from training.algorithms.networks import Scorer, new_reward_model, within_positions
-from training.algorithms.optimisation import Optimiser, arithmetic
+from training.algorithms.optimisation import arithmetic
+from training.algorithms.rankings import Ranking, check_rankings, pairs_right, read_rankings, together
 from training.algorithms.run_folder import Metrics, Run
-from training.algorithms.shared_prompts import Groups
-
-
-@dataclass(frozen=True)
-class Ranking:
-    """The K completions of one prompt as rows, and their ranks (lower is better)."""
-
-    rows: list[Row]
-    ranks: list[float]
-
-    @property
-    def length(self) -> int:
-        return max(row.length for row in self.rows)
-
-
-def read_rankings(path: Path, encoder: Encoder) -> list[Ranking]:
-    rankings = []
-    for line in data.read_rows(path, data.ranking_problem):
-        prompt = encoder.prompt(line["prompt"])
-        rows = [
-            Row(prompt, encoder.completion(each["text"], ended=each.get("finished") is not False))
-            for each in line["completions"]
-        ]
-        rankings.append(Ranking(rows, data.ranks_of(line)))
-    return rankings
-
-
-def check_rankings(*paths: str | None) -> None:
-    """Raises InputError where a file has a line that is no ranking: worth knowing before a model is loaded."""
-    for path in filter(None, paths):
-        data.read_rows(Path(path), data.ranking_problem)
-
-
-def together(model: Scorer, groups: Groups, *, token_budget: int) -> list[list[int]]:
-    """Numbers of the groups in parts of at most token_budget tokens; a group is never taken apart."""
-    parts: list[list[int]] = []
-    for i in sorted(range(len(groups)), key=lambda j: max(row.length for row in groups[j])):
-        if not parts or model.places([groups[j] for j in (*parts[-1], i)]) > token_budget:
-            parts.append([])
-        parts[-1].append(i)
-    return parts
 
 
 def scored(
@@ -69,19 +28,11 @@ def scored(
 ) -> Iterator[tuple[list[Ranking], list[Tensor]]]:
     """Parts of the rankings, and the rewards of each one's completions, (K,): all run once, and so is the prompt."""
     groups = [ranking.rows for ranking in rankings]
-    parts = together(model, groups, token_budget=settings.token_budget)
+    parts = together(groups, places=model.places, token_budget=settings.token_budget)
     for numbers in sharding.in_step(parts, idle=model.idle):
         with arithmetic(settings.precision):
             rewards = model.rewards_by_prompt([groups[i] for i in numbers])
         yield [rankings[i] for i in numbers], list(rewards.split([len(groups[i]) for i in numbers]))
-
-
-def pairs_right(rewards: Tensor, ranks: Sequence[float]) -> tuple[float, int]:
-    """How many of the pairs of unequal rank the rewards order as the ranks do, and how many there are."""
-    order = torch.tensor(ranks, device=rewards.device)
-    better = order[:, None] < order[None, :]  # (K, K): row beats column
-    margin = (rewards[:, None] - rewards[None, :])[better]
-    return float((margin > 0).sum() + 0.5 * (margin == 0).sum()), int(better.sum())
 
 
 def backward(model: Scorer, rankings: Sequence[Ranking], *, settings: Reward) -> Metrics:
@@ -135,7 +86,9 @@ def rewards_of(model: Scorer, rows: Sequence[Row], *, settings: Computing) -> li
     model.eval()
     groups = _neighbours(model, rows, token_budget=settings.token_budget)
     rewards = [0.0] * len(rows)
-    parts = together(model, [[rows[i] for i in group] for group in groups], token_budget=settings.token_budget)
+    parts = together(
+        [[rows[i] for i in group] for group in groups], places=model.places, token_budget=settings.token_budget
+    )
     for part in sharding.in_step(parts, idle=model.idle):
         numbers = [groups[g] for g in part]
         with arithmetic(settings.precision):
@@ -202,34 +155,24 @@ def fit(
     run: Run, model: Scorer, rankings: Sequence[Ranking], *, settings: Reward, held_out: Sequence[Ranking] = ()
 ) -> Metrics:
     """Train the model on the rankings; the last metrics."""
-    order = data.Order(
-        [ranking.length for ranking in rankings],
-        batch_size=settings.batch_size,
-        seed=settings.seed,
-        group=settings.group_by_length,
-    )
-    total_steps = order.total_steps(epochs=settings.epochs, max_steps=settings.max_steps)
     model.ready(settings)
-    sharding.shard(model)
-    optimiser = Optimiser(model, settings, peak=settings.learning_rate, total_steps=total_steps)
-    torch.manual_seed(settings.seed)
 
-    def take_step(step: int) -> Metrics:
-        batch = [rankings[i] for i in order.batch(step)]
+    def learn(step: int, numbers: list[int]) -> Metrics:
+        batch = [rankings[i] for i in numbers]
         metrics = backward(model, batch, settings=settings)
-        tokens = sum(row.length for ranking in batch for row in ranking.rows)
-        return metrics | {"tokens": tokens} | optimiser.update(step)
+        return metrics | {"tokens": sum(row.length for ranking in batch for row in ranking.rows)}
 
     def look() -> Metrics:
         measured = measure(model, held_out, settings=settings, ties=settings.ties)
         return {f"held_out/{name}": value for name, value in measured.items()}
 
-    return train(
+    return train_in_epochs(
         run,
-        state=State(modules={"reward_model": model}, optimizers={"reward_model": optimiser.adam}),
+        model,
+        rankings,
+        name="reward_model",
         settings=settings,
-        total_steps=total_steps,
-        take_step=take_step,
+        backward=learn,
         evaluate=look if held_out else None,
     )
 

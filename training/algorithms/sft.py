@@ -6,7 +6,8 @@ from pathlib import Path
 
 from training.algorithms import data, language_model, model_card
 from training.algorithms.hyperparameters import SFT
-from training.algorithms.networks import load_policy, pad_apart, within_positions
+from training.algorithms.networks import load_policy, within_positions
+from training.algorithms.opening import pad_apart
 from training.algorithms.run_folder import Run
 
 
@@ -31,7 +32,9 @@ def sft(
         policy,
         rows,
         settings=settings,
-        mixed_in=language_model.read_texts(pretraining, policy, settings),
+        mixed_in=language_model.mixed_in(
+            pretraining, policy, settings, weight=settings.pretraining_share, name="pretraining_share"
+        ),
         mixed_share=settings.pretraining_share,
         held_out=language_model.fitting(looked_at, settings, what="held-out demonstrations") if looked_at else [],
     )

@@ -65,11 +65,11 @@ def check() -> None:
 
 def shard(network: Network) -> None:
     """Leave this process a piece of each weight. What is trained must be known by now (`Network.learn`)."""
-    if not is_on():
+    if not is_on() or network.assembled:
         return
     modules = (*_layers(network.model), network)
     empty: dict[int, Any] = {id(each): _empty(each) for each in network.parameters()}
-    network.assembled = (copy.deepcopy(network, empty).freeze(),)
+    network.assembled = (copy.deepcopy(network, empty).eval(),)
     mesh = init_device_mesh("cuda" if torch.cuda.is_available() else "cpu", (distributed.count(),))
     for module in modules:
         piece: Any = fully_shard(module, mesh=mesh, reshard_after_forward=True)
