@@ -10,6 +10,7 @@ from rest_framework import serializers
 
 from training import gates
 from training.external.asking import MOST_PROMPTS, progress
+from training.external.problems import Problem
 from training.external.registering import LONGEST_KEY
 from training.hyperparameters import AUTO, PRESETS
 from training.models import (
@@ -117,6 +118,7 @@ class ExternalModelSerializer(serializers.ModelSerializer[ExternalModel]):
         write_only=True, required=False, allow_blank=True, max_length=LONGEST_KEY, trim_whitespace=True,
         help_text="Kept encrypted. Where it is left out, the one that is there stays.",
     )  # fmt: skip
+    problem = serializers.ChoiceField([("", ""), *Problem.choices], read_only=True, help_text="Empty: none.")
 
     class Meta:
         model = ExternalModel
