@@ -31,6 +31,7 @@ def page(*methods: str, audience: Audiences = SignedIn()) -> Callable[[Page], Pa
     def decorate(view: Page) -> Page:
         @wraps(view)
         def admitted(request: SignedInRequest, **named: Any) -> HttpResponseBase:
+            _ = request.POST  # a form that can't be read is refused before anything is done
             opened = audience_for(audience, request.method).admit(request.user, named)
             return view(request, *opened, **named)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect, render
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import render
 from django.utils.http import url_has_allowed_host_and_scheme
 
 from annotation import access, appeals
@@ -63,7 +63,7 @@ def project(request: SignedInRequest, project: Project) -> HttpResponse:
 @page("POST", audience=Anyone())
 def theme(request: HttpRequest) -> HttpResponse:
     """The colour scheme, kept in a cookie so that the first paint is already right. Works without JavaScript."""
-    response = redirect(local_path(request, request.POST.get("next", "/")))
+    response = HttpResponseRedirect(local_path(request, request.POST.get("next", "/")))
     if (chosen := request.POST.get("theme")) in ("light", "dark"):
         response.set_cookie("theme", chosen, max_age=YEAR, samesite="Lax", secure=settings.SESSION_COOKIE_SECURE)
     else:
@@ -72,4 +72,5 @@ def theme(request: HttpRequest) -> HttpResponse:
 
 
 def local_path(request: HttpRequest, path: str) -> str:
-    return path if url_has_allowed_host_and_scheme(path, {request.get_host()}, request.is_secure()) else "/"
+    is_ours = url_has_allowed_host_and_scheme(path, {request.get_host()}, request.is_secure())
+    return path if is_ours and path.startswith("/") else "/"

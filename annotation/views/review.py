@@ -22,6 +22,7 @@ from annotation.refusals import Refused
 from annotation.views.decorators import INVALID, SignedInRequest, project_page
 
 PER_PAGE = 25
+LONGEST_FILTERS = 500  # characters; longer ones would make an address that browsers refuse
 VERBS = {"accept": ReviewState.ACCEPTED, "reject": ReviewState.REJECTED, "reopen": ReviewState.PENDING}
 
 
@@ -50,9 +51,9 @@ def undo(request: SignedInRequest, project: Project, batch: uuid.UUID) -> HttpRe
     else:
         said = ngettext("%(count)d piece stands as it did before.", "%(count)d pieces stand as they did before.", count)
         messages.success(request, said % {"count": count})
-    return redirect(
-        f"{reverse('review', args=[project.slug])}?{QueryDict(request.POST.get('filters', '')).urlencode()}"
-    )
+    filters = request.POST.get("filters", "")
+    found = QueryDict(filters).urlencode() if len(filters) < LONGEST_FILTERS else ""
+    return redirect(f"{reverse('review', args=[project.slug])}?{found}")
 
 
 def decided(request: SignedInRequest, project: Project, kind: WorkKind, found: QuerySet[Any]) -> None:

@@ -134,7 +134,8 @@ def improve(request: SignedInRequest, assignment: Assignment) -> HttpResponse:
 @assignment_page("POST")
 def skip(request: SignedInRequest, assignment: Assignment) -> HttpResponse:
     if (reason := request.POST.get("reason")) not in SkipReason.values:
-        return HttpResponseBadRequest(_("Say why you skip it: one of %s.") % ", ".join(SkipReason.values))
+        told = _("Say why you skip it: one of %s.") % ", ".join(SkipReason.values)
+        return HttpResponseBadRequest(told, content_type="text/plain; charset=utf-8")
     leases.skip(assignment, reason=SkipReason(reason))
     messages.info(request, render_to_string("annotation/skipped.html", {"assignment": assignment}, request))
     return after(request, assignment)

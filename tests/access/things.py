@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import uuid
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import timedelta
 
 from django.core.files.uploadedfile import SimpleUploadedFile
@@ -35,6 +35,7 @@ from config.addresses import Address
 from tests.world import answer, make_prompt, make_ranking_item, rank, taken
 from training import registry
 from training.models import Dataset, ExternalModel, OutputRequest, Policy, RewardModel, Round, Stage, TrainingRun
+from training.options import Options
 
 PARAMETER = re.compile(r"(?:<(?:\w+:)?(\w+)>|\(\?P<(\w+)>[^)]*\))")
 PLAIN = {"import/kind": "instructions", "review/kind": "ranking", "export/kind": "rankings", "export/form": "jsonl"}
@@ -148,7 +149,12 @@ def _learning(things: Things, *, number: int) -> None:
     dataset.folder.mkdir(parents=True, exist_ok=True)
     (dataset.folder / "rankings.jsonl").write_text('{"a": 1}\n')
     base = registry.register_policy(project, name=f"base-{uuid.uuid4().hex[:6]}", source="someone/starter")
-    round = Round.objects.create(project=project, number=number, base=base, state="failed", dataset=dataset, options={})
+    round = Round.objects.create(
+    options = asdict(Options())
+    round = Round.objects.create(
+        project=project, number=number, base=base, state="failed", dataset=dataset, options=options
+    )
+    )
     run = TrainingRun.objects.create(project=project, stage=Stage.SFT, base=base, round=round, state="failed")
     judge = RewardModel.objects.create(project=project, run=run, name="judge", parent=base, source="someone/judge")
     known["rounds/number"], known["rounds/pk"], known["runs/pk"] = round.number, round.pk, run.pk
