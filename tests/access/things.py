@@ -149,11 +149,9 @@ def _learning(things: Things, *, number: int) -> None:
     dataset.folder.mkdir(parents=True, exist_ok=True)
     (dataset.folder / "rankings.jsonl").write_text('{"a": 1}\n')
     base = registry.register_policy(project, name=f"base-{uuid.uuid4().hex[:6]}", source="someone/starter")
-    round = Round.objects.create(
     options = asdict(Options())
     round = Round.objects.create(
         project=project, number=number, base=base, state="failed", dataset=dataset, options=options
-    )
     )
     run = TrainingRun.objects.create(project=project, stage=Stage.SFT, base=base, round=round, state="failed")
     judge = RewardModel.objects.create(project=project, run=run, name="judge", parent=base, source="someone/judge")
