@@ -17,7 +17,8 @@ from tests.algorithms.test_distributed import check_same, difference, kill_two, 
 from training.algorithms import optimisation
 from training.algorithms.errors import USER_CAN_FIX
 
-IN_PIECES = {"ACCELERATE_USE_FSDP": "true", "FSDP_VERSION": "2"}
+# As accelerate sets them; the last by default.
+IN_PIECES = {"ACCELERATE_USE_FSDP": "true", "FSDP_VERSION": "2", "FSDP_CPU_RAM_EFFICIENT_LOADING": "true"}
 
 
 @pytest.mark.parametrize(("stage", "lora"), [("sft", 0), ("reward_model", 0), ("ppo", 0), ("dpo", 0), ("ppo", 4)])

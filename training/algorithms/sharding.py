@@ -61,6 +61,8 @@ def check() -> None:
         given = os.environ.get(name, meant[0])
         if given.lower() not in meant:
             raise InputError(f"accelerate's configuration says {name}={given}, which is not supported. {remedy}")
+    # Where it is true, as by default, transformers opens the weights in the first process alone.
+    os.environ["FSDP_CPU_RAM_EFFICIENT_LOADING"] = "false"
 
 
 def shard(network: Network) -> None:
