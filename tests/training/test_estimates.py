@@ -160,6 +160,20 @@ def test_the_disk_holds_the_models_made_and_three_checkpoints_of_the_largest_sta
     assert told(lab, **options).room.disk == size * disk
 
 
+def test_a_checkpoint_takes_the_bytes_that_are_reckoned_with(tmp_path: Path) -> None:
+    from tests.algorithms import test_ppo_golden, tiny
+    from training.algorithms import ppo
+    from training.algorithms.run_folder import Run
+
+    base = tiny.build("llama", tmp_path / "base")
+    made, run = test_ppo_golden.trainer(str(base)), Run(tmp_path / "run")
+    ppo.fit(run, made)
+    size = sum(each.numel() for each in made.policy.parameters())
+    *_, newest = sorted(run.checkpoints.glob("step-*/state.safetensors"))
+    reckoned = size * (2 * room.CHECKPOINT + room.WEIGHT)  # policy and value model, and the moving average
+    assert newest.stat().st_size == pytest.approx(reckoned, rel=0.1)
+
+
 def test_memory_is_told_by_the_largest_stage(lab: Lab) -> None:
     size = weights.parameters(lab.base)
     assert size is not None
