@@ -106,7 +106,12 @@ def as_parquet(rows: list[Row]) -> bytes:
     names = list(dict.fromkeys(name for row in rows for name in row)) or ["prompt"]
     columns = [_column([row.get(name) for row in rows]) for name in names]
     file = io.BytesIO()
-    pyarrow.parquet.write_table(pyarrow.table(columns, names=names), file)
+    try:
+        pyarrow.parquet.write_table(pyarrow.table(columns, names=names), file)
+    except pyarrow.ArrowException:  # Parquet has no objects without anything in them
+        file = io.BytesIO()
+        texts = [pyarrow.array([json.dumps(row.get(name)) for row in rows]) for name in names]
+        pyarrow.parquet.write_table(pyarrow.table(texts, names=names), file)
     return file.getvalue()
 
 

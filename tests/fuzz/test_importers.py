@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import transaction
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from annotation import exporting, formats, importing
@@ -21,9 +21,10 @@ if TYPE_CHECKING:
     from tests.world import World
 
 QUICK = settings(
-    max_examples=12, database=None, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)
-)
-THOROUGH = settings(QUICK, max_examples=1_000, derandomize=False)
+    max_examples=40, database=None, deadline=None, derandomize=True, phases=[Phase.generate],
+    suppress_health_check=list(HealthCheck),
+)  # fmt: skip
+THOROUGH = settings(QUICK, max_examples=1_000, derandomize=False, phases=[Phase.generate, Phase.shrink])
 MODELS = (Prompt, Wording, Demonstration, Completion, Ranking, Item)
 FORMS = tuple(files.WRITERS)
 
