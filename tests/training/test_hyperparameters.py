@@ -73,7 +73,7 @@ def test_lengths_keep_to_what_the_model_was_made_for(tmp_path: Path) -> None:
 
 def test_neither_the_web_nor_the_tasks_import_torch() -> None:
     code = (
-        "import django; django.setup(); import config.urls, training.tasks, training.rounds, training.api.views, sys; "
+        "import django; django.setup(); import config.urls, training.tasks, training.rounds, training.api.urls, sys; "
         "print([name for name in ('torch', 'transformers', 'accelerate') if name in sys.modules])"
     )
     done = subprocess.run(

@@ -13,14 +13,14 @@ from annotation.api.base import Conflict, checked
 from annotation.audiences import Members
 from annotation.models import Generator, Role
 from training.access import RESEARCHERS, AdminsOf, ResearchersOf
-from training.api.serializers import (
+from training.api.base import Endpoint, One, ProjectList
+from training.api.external_serializers import (
     AskSerializer,
     ExternalModelSerializer,
     NewExternalModelSerializer,
     OneOutputRequestSerializer,
     OutputRequestSerializer,
 )
-from training.api.views import Endpoint, One, ProjectList
 from training.external import asking, registering
 from training.external.forms import FIELDS
 from training.models import ExternalModel, OutputRequest

@@ -17,7 +17,7 @@ from annotation.views.decorators import SignedInRequest
 from training import auditing, data_card
 from training.datasets import DatasetError
 from training.differences import Difference, compare
-from training.forms import FreezeForm
+from training.forms.datasets import FreezeForm
 from training.models import Dataset
 from training.views.decorators import researchers_page, row_page
 

@@ -16,7 +16,7 @@ from annotation.views.decorators import INVALID, SignedInRequest
 from training import archives, pushing, registry
 from training.evaluation import table
 from training.evaluation.forms import EvaluatePolicyForm, EvaluateRewardModelForm
-from training.forms import PolicyForm, PushForm
+from training.forms.models import PolicyForm, PushForm
 from training.models import Policy, RewardModel, Round, Stage, TrainingRun
 from training.views import folders, measures
 from training.views.decorators import researchers_page, row_page

@@ -14,7 +14,7 @@ from annotation.numbers import row_number
 from annotation.views.decorators import INVALID, SignedInRequest
 from annotation.views.live import live
 from training import automatic, outlook, rounds, runs, stage_inputs
-from training.forms import StartForm, settings_of
+from training.forms.rounds import StartForm, settings_of
 from training.models import Round, RoundState, Stage, TrainingRun
 from training.options import Options
 from training.readiness import counted

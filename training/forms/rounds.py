@@ -12,22 +12,18 @@ from django.utils.html import format_html
 from django.utils.translation import gettext, gettext_lazy
 
 from annotation.forms.base import choice, several
-from annotation.models import Project, UseCase, User
+from annotation.models import Project
 from annotation.numbers import row_number
-from annotation.refusals import Refused
-from annotation.templatetags.plumbline import language_name
-from training import generation, pushing, registry
+from training import generation
 from training.algorithms.hyperparameters import STAGES
-from training.datasets import FILTERS, DatasetError, freeze
+from training.forms.datasets import CAP, CAP_HELP
 from training.hyperparameters import AUTO, InputError, settle
 from training.models import (
     FIRST,
     GATED,
     LAST,
     USUAL,
-    Dataset,
     Policy,
-    Push,
     RewardModel,
     Round,
     RoundStage,
@@ -62,11 +58,6 @@ ABOUT = {
     Stage.SAMPLE: gettext_lazy("lets the new policy answer prompts for the ranking queue"),
     Stage.BEST_OF_N: gettext_lazy("samples many outputs a prompt and sends those the reward model likes best"),
 }
-CAP = gettext_lazy("Prompts of one author, at most")
-CAP_HELP = gettext_lazy(
-    "The first of each author count and the rest is left out, so that nobody's habits weigh too much; InstructGPT took "
-    "200. Empty: all of them."
-)
 BY_THE_ROUND = {"seed"}  # one for all stages, so not asked again for each
 LOOKED_AT_FIRST = ("learning_rate", "batch_size", "epochs")
 AT_THE_GATE = ("gate_judgements", "gate_bar")
@@ -298,78 +289,3 @@ def _shown(value: Any) -> str:
     if isinstance(value, bool):
         return gettext("yes") if value else gettext("no")
     return f"{value:g}" if isinstance(value, float) else str(value)
-
-
-class FreezeForm(forms.Form):
-    """What goes into a dataset: everything, where nothing is chosen."""
-
-    prompts_per_author = forms.IntegerField(label=CAP, min_value=1, required=False, help_text=CAP_HELP)
-    languages = several(gettext_lazy("Only these languages"), [])
-    use_cases = several(gettext_lazy("Only these use cases"), UseCase.choices)
-    without_gates = forms.BooleanField(label=gettext_lazy("Without what was judged at gates"), required=False)
-
-    def __init__(self, project: Project, data: Any = None) -> None:
-        super().__init__(data, label_suffix="")
-        self.project = project
-        known: Any = self.fields["languages"]
-        known.choices = [(language, language_name(language)) for language in project.languages]
-
-    def save(self, *, user: User) -> Dataset | None:
-        """The dataset, or None where it was refused; the form then says why."""
-        filters = {name: chosen for name in FILTERS if (chosen := self.cleaned_data[name])}
-        cap = self.cleaned_data["prompts_per_author"]
-        try:
-            return freeze(
-                self.project, user=user, filters=filters, prompts_per_author=cap,
-                without_gates=self.cleaned_data["without_gates"],
-            )  # fmt: skip
-        except DatasetError as error:
-            self.add_error(None, str(error))
-            return None
-
-
-class PushForm(forms.Form):
-    """Where a model is to stand on the hub."""
-
-    repository = forms.CharField(
-        label=gettext_lazy("Name on the hub"), max_length=200,
-        help_text=gettext_lazy("As in owner/name. It is made where it is not there yet."),
-    )  # fmt: skip
-    public = forms.BooleanField(label=gettext_lazy("everybody may read it"), required=False)
-
-    def __init__(self, data: Any = None) -> None:
-        super().__init__(data, label_suffix="")
-
-    def save(self, model: Policy | RewardModel, *, user: User) -> Push | None:
-        """The push, or None where it was refused; the form then says why."""
-        try:
-            return pushing.start(model, by=user, **self.cleaned_data)
-        except Refused as refusal:
-            self.add_error("repository", str(refusal))
-            return None
-
-
-class PolicyForm(forms.Form):
-    name = forms.CharField(
-        label=gettext_lazy("Name"), max_length=120,
-        help_text=gettext_lazy("How researchers will know it here. People who rank never see it."),
-    )  # fmt: skip
-    source = forms.CharField(
-        label=gettext_lazy("Folder or hub name"), max_length=500, strip=True,
-        help_text=gettext_lazy(
-            "A folder on the server that save_pretrained wrote, or a name on the Hugging Face hub such as "
-            "HuggingFaceTB/SmolLM2-135M-Instruct. Only safetensors are opened, "
- "and no code that comes with a model is run."
-        ),
-    )  # fmt: skip
-
-    def __init__(self, data: Any = None) -> None:
-        super().__init__(data, label_suffix="")
-
-    def save(self, project: Project, *, user: User) -> Policy | None:
-        """The policy, or None where the registry refused it; the form then says why."""
-        try:
-            return registry.import_policy(project, user=user, **self.cleaned_data)
-        except registry.ModelError as error:
-            self.add_error("source", str(error))
-            return None
