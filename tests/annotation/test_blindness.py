@@ -65,7 +65,9 @@ def test_a_completion_has_a_letter_and_a_text_and_nothing_else(world: World) -> 
     assert {frozenset(completion) for completion in answer["completions"]} == {frozenset({"id", "text"})}
 
 
-CHANGES = re.compile(r'nonce-[\w+/=-]+|nonce="[^"]*"|(?<=")[\w-]{64}(?=")|(?<=value=")[\da-f-]{36}(?=")')
+CHANGES = re.compile(
+    r'nonce-[\w+/=-]+|nonce="[^"]*"|(?<=")[\w-]{64}(?=")|(?<=value=")[\da-f-]{36}(?=")|(?<=X-Request-ID: )\w{16}'
+)
 
 
 def all_that_is_served(client: Client, api: Client, piece: Assignment) -> list[str]:
