@@ -46,6 +46,8 @@ def set_up(client: Client) -> str:
     page = client.get(ACTIVATE).content.decode()
     secret = re.search(r'id="authenticator_secret"[^>]*value="([A-Z2-7]+)"', page)
     assert secret is not None, page
+    if (gone := time.time() % 30) > 20:
+        time.sleep(30 - gone)  # the code before this one is too old once the half minute ends
     response = client.post(ACTIVATE, {"code": code_of(secret[1], steps=-1)})
     assert (response.status_code, response["Location"]) == (302, "/account/2fa/recovery-codes/")
     return secret[1]
@@ -81,7 +83,7 @@ def test_a_code_counts_once(alice: Client) -> None:
     assert is_in(first.post(AUTHENTICATE, {"code": code}))
     assert not is_in(second.post(AUTHENTICATE, {"code": code}))
     with connection.cursor() as cursor:  # for as long as the code would be taken, the tolerance included
-        cursor.execute("select expires_at - now() from config_cache where key like '%%totp.used%%'")
+        cursor.execute("select expires_at - now() from plumbline_config_cache where key like '%%totp.used%%'")
         assert timedelta(seconds=60) < cursor.fetchone()[0] <= timedelta(seconds=90)
 
 

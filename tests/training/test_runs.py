@@ -212,7 +212,7 @@ TWO_PROCESSES = ["accelerate.commands.launch", "--multi_gpu", "--num_processes",
 @pytest.mark.django_db(transaction=True)
 class TestProcesses:
     def test_a_run_that_two_processes_share_ends_as_a_policy(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(commands, "launcher", lambda: TWO_PROCESSES)
+        monkeypatch.setattr(commands, "launcher", lambda device: TWO_PROCESSES)
         run = make_run(build_lab())
         runs.execute(run.pk)
         assert (state(run), run.error) == (RunState.SUCCEEDED, "")
@@ -344,7 +344,7 @@ class TestFailures:
         assert "/nowhere/model" in self.failed(make_run(lab))
 
     def test_two_processes_say_no_more_than_one(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(commands, "launcher", lambda: TWO_PROCESSES)
+        monkeypatch.setattr(commands, "launcher", lambda device: TWO_PROCESSES)
         error = self.failed(make_run(build_lab(), learning_rate=1e30, max_grad_norm=0))
         assert error.endswith("training diverged. Lower learning_rate.")
 
