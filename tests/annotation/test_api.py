@@ -375,3 +375,10 @@ def test_a_skip_is_undone_and_a_submission_edited(world: World, alice: Api) -> N
     alice.post(f"{path}submit/", client_key=key, groups=[["a"], ["b"]])
     assert alice.post(f"{path}edit/", client_key=key, groups=[["a", "b"]]).status_code == 200
     assert Ranking.objects.get().groups == [sorted(piece.shown)]
+
+
+def test_a_page_is_of_a_thousand_at_most_whatever_limit_is_asked_for(world: World, alice: Api) -> None:
+    for limit in (1, 10**4, 10**24):
+        answer = alice.get(f"tokens/?limit={limit}")
+        assert answer.status_code == 200
+        assert len(answer.json()["results"]) == 1

@@ -42,7 +42,7 @@ QUICK = settings(
     suppress_health_check=list(HealthCheck),
 )  # fmt: skip
 ONCE = settings(QUICK, max_examples=1)
-THOROUGH = settings(QUICK, max_examples=60, derandomize=False, phases=[Phase.generate, Phase.shrink])
+THOROUGH = settings(QUICK, max_examples=15, derandomize=False, phases=[Phase.generate, Phase.shrink])
 
 
 def operations() -> list[APIOperation]:
