@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help run setup test test-long faults lint audit fmt messages constraints
+.PHONY: help run setup test test-long campaigns faults lint audit fmt messages constraints
 
 PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11 python; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
@@ -24,6 +24,10 @@ test: ## Run the tests, from nothing (PYTEST="-k name" for some)
 test-long: ## Run the tests that take minutes
 	@$(INSTALL) --groups train,test --browser
 	@exec $(VENV) -m pytest -m long $(PYTEST)
+
+campaigns: ## Look for faults by chance in the API, the forms and everything that can be killed (up to an hour each)
+	@$(INSTALL) --groups train,test
+	@exec $(VENV) -m pytest -m campaign $(PYTEST)
 
 faults: ## Kill everything at random moments, 200 times, and print what came of it (FAULTS="--rounds 20 --seed 1" for some)
 	@$(INSTALL) --groups train,test

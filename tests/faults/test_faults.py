@@ -35,7 +35,7 @@ def test_a_few_faults_lose_nothing_and_leave_every_run_its_result(tmp_path: Path
     assert set(outcome["left_out"]) <= {"disk full"}
 
 
-@pytest.mark.long
+@pytest.mark.campaign
 @pytest.mark.timeout(7200)
 def test_faults_of_every_kind_twice_over(tmp_path: Path) -> None:
     outcome = campaign(tmp_path, "--rounds", "24")
@@ -43,7 +43,7 @@ def test_faults_of_every_kind_twice_over(tmp_path: Path) -> None:
     assert sum(outcome["ended"].values()) >= 3
 
 
-@pytest.mark.long
+@pytest.mark.campaign
 @pytest.mark.timeout(7200)
 @pytest.mark.skipif(shutil.which("redis-server") is None, reason="redis-server is not installed")
 def test_a_redis_that_is_killed_or_emptied_loses_nothing_either(tmp_path: Path) -> None:

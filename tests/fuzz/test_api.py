@@ -42,7 +42,7 @@ QUICK = settings(
     suppress_health_check=list(HealthCheck),
 )  # fmt: skip
 ONCE = settings(QUICK, max_examples=1)
-THOROUGH = settings(QUICK, max_examples=15, derandomize=False, phases=[Phase.generate, Phase.shrink])
+THOROUGH = settings(QUICK, max_examples=60, derandomize=False, phases=[Phase.generate, Phase.shrink])
 
 
 def operations() -> list[APIOperation]:
@@ -127,7 +127,7 @@ def test_what_the_schema_allows_and_forbids_is_answered_as_it_says(scene: Scene)
     assert wrong == [], "\n\n".join(["", *wrong])
 
 
-@pytest.mark.long
+@pytest.mark.campaign
 @pytest.mark.timeout(3_600)
 @pytest.mark.parametrize("who", ROLES)
 def test_so_is_each_kind_of_person_many_times(scene: Scene, who: str) -> None:

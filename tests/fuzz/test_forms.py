@@ -118,7 +118,7 @@ def test_a_malformed_form_is_answered_with_a_page_that_says_why(scene: Scene, me
     assert wrong == [], "\n".join(["", *wrong])
 
 
-@pytest.mark.long
+@pytest.mark.campaign
 @pytest.mark.timeout(3_600)
 @pytest.mark.parametrize("method", ["POST", "GET"])
 def test_so_is_every_one(scene: Scene, method: str) -> None:
