@@ -22,7 +22,8 @@ MOMENTS = (0.2, 2.0)
 TWO_AT_ONCE = 0.2
 BREATH, BREATH_SECONDS = 6, 60.0
 END_SECONDS = 600.0
-HONEST = ("ended by SIGKILL", "fell silent", "No space left", "are free", "No space")  # ends that a person may mend
+# Ends that a person may mend.
+HONEST = ("ended by SIGKILL", "fell silent", "No space left", "are free", "No space", "the disk is probably full")
 
 
 @dataclass
