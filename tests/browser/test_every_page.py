@@ -220,7 +220,7 @@ def look_at_pages(browser: Browser, live_server: LiveServer, language: str, *, b
 
 
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("language", ["en", "zh-hans"])
+@pytest.mark.parametrize("language", ["en", pytest.param("zh-hans", marks=pytest.mark.long)])
 def test_a_page_whose_form_was_refused_says_so_and_is_without_fault(
     transactional_db: None, browser: Browser, live_server: LiveServer, language: str
 ) -> None:
@@ -238,7 +238,7 @@ def test_a_page_whose_form_was_refused_says_so_and_is_without_fault(
 
 
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("language", ["en", "zh-hans"])
+@pytest.mark.parametrize("language", ["en", pytest.param("zh-hans", marks=pytest.mark.long)])
 def test_every_page_is_without_fault(
     transactional_db: None, browser: Browser, live_server: LiveServer, language: str
 ) -> None:

@@ -143,6 +143,7 @@ def an_external_server(folder: Path) -> Iterator[dict[str, str]]:
         }
 
 
+@pytest.mark.long
 def test_a_backup_goes_from_the_embedded_database_to_one_by_url_and_back(
     here: Installation, backup: Path, tmp_path: Path
 ) -> None:

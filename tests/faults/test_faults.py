@@ -25,6 +25,7 @@ def campaign(folder: Path, *arguments: str) -> dict[str, Any]:
     return outcome
 
 
+@pytest.mark.long
 @pytest.mark.timeout(1800)
 def test_a_few_faults_lose_nothing_and_leave_every_run_its_result(tmp_path: Path) -> None:
     outcome = campaign(tmp_path, "--rounds", str(len(A_FEW)), "--stages", "sft", "--kinds", *A_FEW)

@@ -85,6 +85,7 @@ class TestClaims:
             TrainingRun.objects.filter(pk=three[1].pk).update(state=RunState.RUNNING, device="m:0")
 
 
+@pytest.mark.long
 @pytest.mark.django_db(transaction=True)
 class TestTwoWorkers:
     def test_with_one_device_train_one_after_the_other(self) -> None:
