@@ -118,7 +118,7 @@ def test_any_file_ends_in_a_report(world: World, holds: Any) -> None:
     QUICK(given(st.data())(lambda data: holds(world, data)))()
 
 
-@pytest.mark.long
+@pytest.mark.campaign
 @pytest.mark.timeout(3_600)
 @pytest.mark.parametrize("holds", PROPERTIES)
 def test_so_do_many_more(world: World, holds: Any) -> None:
