@@ -151,6 +151,7 @@ def test_the_token_is_the_first_whose_cumulated_probability_passes(logits: list[
     )
     cumulated = torch.tensor(logits).softmax(-1).double().cumsum(-1)
     passed = uniform * cumulated[-1].item()
+    # Sums of blocks round otherwise than one long sum does, in the sixteenth digit.
     assert cumulated[chosen[0]] > passed - 1e-12
     assert chosen[0] == 0 or cumulated[chosen[0] - 1] <= passed + 1e-12
 

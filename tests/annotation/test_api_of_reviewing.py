@@ -91,5 +91,6 @@ def test_a_page_of_the_queue_costs_the_same_however_many(
     for number in range(6):
         make_ranking_item(world.project, texts=(f"one {number}", f"two {number}"))
         rank(taken(world.project, world.alice))
-    with django_assert_max_num_queries(11):
+    rita.get("ranking/")  # the first request of a minute takes a block of those that she may make
+    with django_assert_max_num_queries(9):
         assert rita.get("ranking/").json()["count"] == Ranking.objects.count() == 6
