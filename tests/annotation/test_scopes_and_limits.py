@@ -52,13 +52,6 @@ class TestATokenForReading:
         assert post(with_token(world.alice, Scope.READ), WORK).status_code == 403
         assert not world.alice.assignments.exists()
 
-    def test_starts_no_training(self, world: World) -> None:
-        client = with_token(world.rosa, Scope.READ, Scope.ADMIN)
-        assert client.get("/api/v1/projects/capitals/rounds/").status_code == 200
-        assert post(client, "/api/v1/projects/capitals/rounds/").status_code == 403
-        # Let through, it is refused for want of a model.
-        assert post(with_token(world.rosa, Scope.TRAIN), "/api/v1/projects/capitals/rounds/").status_code == 409
-
 
 def test_a_token_for_work_takes_it_looks_at_it_and_runs_no_project(world: World) -> None:
     make_ranking_item(world.project)
