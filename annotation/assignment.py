@@ -126,9 +126,10 @@ def undo_skip(assignment: Assignment) -> bool:
     return True
 
 
+@transaction.atomic
 def release_expired() -> int:
     """Give the slots of leases that ran out back to the queue; how many there were."""
-    return len(_rows(sql.RELEASE, {"sweep": SWEEP_LOCK}))
+    return len(_release(sql.LOCK_EXPIRED, {}))
 
 
 def replace(assignments: Collection[int]) -> None:
@@ -178,7 +179,7 @@ def release(project: Project, assignments: Iterable[int], *, by: User) -> int:
     Nobody loses anything: the draft stays, and a submit still counts while a slot is free. One that is just being
     submitted is left.
     """
-    released = _release(project, assignments)
+    released = _release_named(project, assignments)
     if released:
         audit.record(audit.Action.RELEASED, actor=by, project=project, ids=released)
     return len(released)
@@ -191,13 +192,20 @@ def put_back(project: Project, annotator: User) -> int:
     That is no skip: a piece may come to them again, with its draft.
     """
     held = Assignment.objects.filter(item__project=project, annotator=annotator, state=AssignmentState.LEASED)
-    return len(_release(project, held.values_list("pk", flat=True)))
+    return len(_release_named(project, held.values_list("pk", flat=True)))
 
 
-def _release(project: Project, assignments: Iterable[int]) -> list[int]:
+def _release_named(project: Project, assignments: Iterable[int]) -> list[int]:
     _scalar("select 1 from pg_advisory_xact_lock(%(sweep)s)", {"sweep": SWEEP_LOCK})
-    asked = {"assignments": list(assignments), "project": project.pk}
-    return [row[0] for row in _rows(sql.RELEASE_NAMED, asked)]
+    return _release(sql.LOCK_NAMED, {"assignments": list(assignments), "project": project.pk})
+
+
+def _release(lock: str, asked: dict[str, Any]) -> list[int]:
+    leases = [row[0] for row in _rows(lock, asked | {"sweep": SWEEP_LOCK})]
+    if leases:
+        with connection.cursor() as cursor:
+            cursor.execute(sql.RELEASE, {"leases": leases})
+    return leases
 
 
 def finish(

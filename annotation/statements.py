@@ -176,28 +176,28 @@ update annotation_item item set open_slots = item.open_slots || freed.slot
 from freed where item.id = freed.item_id and item.kind <> 'instruction' and freed.slot is not null and {is wanted}
 """.replace("{is wanted}", IS_WANTED)
 
-# One sweep at a time: two at once could wait for each other's items. Leases that somebody is just submitting are left.
+# Leases that are to end are locked first, in the transaction that ends them, so that an instruction reopened meanwhile is
+# seen, or waits. Those that somebody is just submitting are left. One sweep at a time: two at once could wait for each
+# other's items.
+LOCK_EXPIRED = """
+select id from annotation_assignment
+where state = 'leased' and lease_expires_at <= now() and pg_try_advisory_xact_lock(%(sweep)s)
+for update skip locked
+"""
+LOCK_NAMED = """
+select id from annotation_assignment
+where state = 'leased' and id = any(%(assignments)s)
+    and item_id in (select id from annotation_item where project_id = %(project)s)
+for update skip locked
+"""
 RELEASE = """
-with expired as (
-    select id from annotation_assignment
-    where state = 'leased' and lease_expires_at <= now() and pg_try_advisory_xact_lock(%(sweep)s)
-    for update skip locked
-), freed as (
-    update annotation_assignment assignment set state = 'expired'
-    from expired where assignment.id = expired.id returning assignment.id, item_id, slot
-), reopened as (
-    update annotation_item item set open_slots = item.open_slots || freed.slots
-    from (select item_id, array_agg(slot) as slots from freed where slot is not null group by item_id) freed
-    where item.id = freed.item_id and item.kind <> 'instruction' and {is wanted}
+with freed as (
+    update annotation_assignment set state = 'expired' where id = any(%(leases)s) returning item_id, slot
 )
-select id from freed
+update annotation_item item set open_slots = item.open_slots || freed.slots
+from (select item_id, array_agg(slot) as slots from freed where slot is not null group by item_id) freed
+where item.id = freed.item_id and item.kind <> 'instruction' and {is wanted}
 """.replace("{is wanted}", IS_WANTED)
-
-# The same for leases that somebody names.
-RELEASE_NAMED = RELEASE.replace(
-    "lease_expires_at <= now() and pg_try_advisory_xact_lock(%(sweep)s)",
-    "id = any(%(assignments)s) and item_id in (select id from annotation_item where project_id = %(project)s)",
-)
 
 REGAIN = """
 with free as (

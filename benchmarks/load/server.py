@@ -109,20 +109,23 @@ def others_share(processes: list[psutil.Process]) -> float:
 def statements_logged(folder: Path) -> Iterator[list[str]]:
     """Every statement that the database gets from the web server while the block runs, BEGIN and COMMIT included.
 
-    Its log says which backend got it; the web server's are those that look up sessions.
+    Its log says which backend got it; the web server's are those that look up sessions. The log is emptied first: `up`
+    would move a large one aside meanwhile.
     """
     log = folder / "run" / "logs" / "postgres.log"
+    os.truncate(log, 0)
+    log.with_suffix(".log.1").unlink(missing_ok=True)
     log_all(yes=True)
-    start = log.stat().st_size
     found: list[str] = []
     try:
         yield found
     finally:
         time.sleep(SETTLE_SECONDS)
         with log.open(errors="replace") as file:
-            file.seek(start)
             lines = [line for line in file if "LOG:  statement:" in line or "LOG:  execute " in line]
         log_all(yes=False)
+        if log.with_suffix(".log.1").exists():
+            sys.exit("The database's log outgrew its limit while statements were counted; count fewer cycles at once.")
         web = {backend_of(line) for line in lines if "django_session" in line}
         found += [line for line in lines if backend_of(line) in web]
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from threading import Barrier, Event
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
 from django.db import connection, transaction
@@ -33,6 +33,7 @@ from annotation.models import (
     User,
     Wording,
 )
+from annotation.statements import RELEASE
 from tests.world import make_person, make_project, make_prompt, make_ranking_item, rank, taken
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -223,6 +224,40 @@ def test_a_piece_skipped_while_its_instruction_is_reopened_is_asked_of_others(
 
     one, other = (skip, reopen) if first == "skipping" else (reopen, skip)
     overlapping(one, other)
+    item.refresh_from_db()
+    assert item.open_slots == [1]
+
+
+def test_an_instruction_reopened_while_the_sweep_ends_leases_waits_and_is_asked_of_others(
+    project: Project, people: list[User]
+) -> None:
+    item = make_ranking_item(project, prompt=make_prompt(project, "Rejected?"), overlap=1)
+    held = taken(project, people[0], ItemKind.RANKING)
+    Assignment.objects.filter(pk=held.pk).update(lease_expires_at=timezone.now() - timedelta(seconds=1))
+    _review(item, "rejected")
+    leases.close([item.prompt_id])
+    threads, reopened, waited = ThreadPoolExecutor(1), Event(), []
+
+    def reopen() -> None:
+        try:
+            with transaction.atomic():
+                _review(item, "accepted")
+                leases.reopen([item.prompt_id])
+        finally:
+            reopened.set()
+            connection.close()
+
+    def between(execute: Callable[..., Any], sql: str, *rest: Any) -> Any:
+        if sql.startswith(RELEASE):
+            threads.submit(reopen)
+            while not reopened.wait(0.02) and not _somebody_waits():
+                pass
+            waited.append(not reopened.is_set())
+        return execute(sql, *rest)
+
+    with threads, connection.execute_wrapper(between):
+        assert leases.release_expired() == 1
+    assert waited == [True]
     item.refresh_from_db()
     assert item.open_slots == [1]
 
