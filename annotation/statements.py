@@ -176,9 +176,9 @@ update annotation_item item set open_slots = item.open_slots || freed.slot
 from freed where item.id = freed.item_id and item.kind <> 'instruction' and freed.slot is not null and {is wanted}
 """.replace("{is wanted}", IS_WANTED)
 
-# Leases that are to end are locked first, in the transaction that ends them, so that an instruction reopened meanwhile is
-# seen, or waits. Those that somebody is just submitting are left. One sweep at a time: two at once could wait for each
-# other's items.
+# Leases that are to end are locked first, in the transaction that ends them, so that an instruction reopened meanwhile
+# is seen, or waits. Those that somebody is just submitting are left. One sweep at a time: two at once could wait for
+# each other's items.
 LOCK_EXPIRED = """
 select id from annotation_assignment
 where state = 'leased' and lease_expires_at <= now() and pg_try_advisory_xact_lock(%(sweep)s)
