@@ -3,7 +3,9 @@
 `generate` is told temperature 1, top_k 0 and top_p 1 (it takes the 50 likeliest tokens otherwise) and returns K
 sequences a prompt. Both sides read the same prompts and end at EOS, after 35 tokens on average and 64 at most. The
 figure counts tokens up to EOS in a second of processor time: with OMP_NUM_THREADS=1 it holds beside other work.
-`--model half-billion` is for a GPU: more and longer completions, and the figure is by the clock.
+`--model half-billion` is for a GPU: more and longer completions, and the figure is by the clock. What a GPU spends on a
+small step is launching it: `operations_a_step` is how many torch is asked for, in one more batch, for each token of its
+longest completion.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ import json
 import random
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -100,8 +103,24 @@ def measured(who: str, family: str, precision: str, arguments: argparse.Namespac
         "tokens_per_second": round(sum(lengths) / seconds, 1),
         "tokens_per_cpu_second": round(sum(lengths) / cpu_seconds, 1),
         "mean_length": round(sum(lengths) / len(lengths), 2),
+        "operations_a_step": operations_a_step(lambda: sample(policy, prompts[0], precision, 0, size)),
         **random_models.on_gpu(),
     }
+
+
+def operations_a_step(sampled: Callable[[], list[int]]) -> float:
+    from torch.utils._python_dispatch import TorchDispatchMode
+
+    class Counting(TorchDispatchMode):
+        asked = 0
+
+        def __torch_dispatch__(self, operation: Any, _types: Any, arguments: Any = (), options: Any = None) -> Any:
+            self.asked += not operation.is_view
+            return operation(*arguments, **(options or {}))
+
+    with Counting() as counting:
+        lengths = sampled()
+    return round(counting.asked / max(lengths), 1)
 
 
 def ragged(draw: random.Random, size: Size) -> list[list[int]]:

@@ -241,6 +241,9 @@ def _becomes_ready(data: Path, pid: int) -> bool:
         except psycopg.OperationalError as error:
             if not _alive(pid):
                 return False
+            if "shutting down" in str(error):  # it may wait for a backend that never ends
+                stop(data)
+                return False
             if "password authentication failed" in str(error) or time.monotonic() > deadline:
                 raise PostgresError(
                     f"PostgreSQL runs (process {pid}) but does not let us in: {str(error).strip()}. Log: {_log(data)}."

@@ -122,6 +122,21 @@ def test_a_server_on_its_way_out_is_waited_for_and_replaced(data: Path) -> None:
     assert postgres.server_pid(data) not in (None, first)
 
 
+def test_a_server_that_can_not_get_out_is_ended_and_replaced(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(postgres, "STOP_SECONDS", 2)
+    postgres.start(data, durable=False)
+    first = postgres.server_pid(data)
+    assert first
+    with connect(data) as kept:
+        psutil.Process(kept.info.backend_pid).suspend()  # it hears nothing, and its server waits for it
+        os.kill(first, signal.SIGINT)
+        postgres.start(data, durable=False)
+        assert postgres.server_pid(data) not in (None, first)
+        kept.close()
+    with connect(data) as connection:
+        assert connection.execute("select 1").fetchone() == (1,)
+
+
 def test_a_server_killed_in_the_middle_of_work_loses_nothing_committed(data: Path) -> None:
     postgres.start(data)
     with connect(data) as connection:

@@ -125,7 +125,7 @@ def _choose_environment(data: Path, *, broker: Broker) -> None:
 
 def _print_logs(data: Path) -> None:
     for log in sorted((data / "run" / "logs").glob("*.log")):
-        print(f"── {log.name}\n{log.read_text(errors='replace')[-6000:]}")
+        print(f"── {log.name}\n{log.read_text(errors='replace')[-60_000:]}")
 
 
 if __name__ == "__main__":

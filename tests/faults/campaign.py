@@ -120,8 +120,16 @@ class Campaign:
         if self.chance.random() < TWO_AT_ONCE:
             other = self.chance.choice([name for name in faults if name != "disk full"])
             told += f"; {other}: {breaking.FAULTS[other](self.there, self.chance)}"
-        recovery = self.there.wait_until_well()
-        violations = patiently(lambda: list(self._violations()))
+        began, never_well = time.monotonic(), list[str]()
+        try:
+            self.there.wait_until_well()
+        except AssertionError as error:
+            never_well = [str(error)]
+            self.there.up.process.kill()
+            self.there.start_again()
+            self.there.wait_until_well()
+        recovery = time.monotonic() - began
+        violations = never_well + patiently(lambda: list(self._violations()))
         row.rounds += 1
         row.made += len(self.ledger.pieces) - made
         row.accepted += len(self.ledger.accepted) - accepted

@@ -41,14 +41,13 @@ class Installation:
         self.up.process.wait()
         self.up = self._start()
 
-    def wait_until_well(self) -> float:
-        """The seconds until every part runs and the page answers; AssertionError where that takes minutes."""
+    def wait_until_well(self) -> None:
+        """Until every part runs and the page answers; AssertionError where that takes minutes."""
         began = time.monotonic()
         while missing := self.missing():
             assert self.up.process.poll() is None, "`manage.py up` has ended:\n" + "\n".join(self.said[-10:])
             assert time.monotonic() - began < RECOVERY_SECONDS, f"{missing} did not come back: {self.said[-10:]}"
             time.sleep(0.1)
-        return time.monotonic() - began
 
     def missing(self) -> str:
         """The first part that does not run or does not answer."""

@@ -98,14 +98,16 @@ class LlamaDecoding:
         """(B,) tokens just chosen → (B, V)."""
         places, self.longest, self.lengths = self.lengths, self.longest + 1, self.lengths + 1
         rows = torch.arange(len(tokens), device=tokens.device)
-        seen = torch.arange(self.longest, device=tokens.device) < self.lengths[:, None, None, None]  # (B, 1, 1, T)
+        # (B, 1, 1, T), added to the scores: of a mask of truth values every layer would make this anew.
+        unseen = torch.arange(self.longest, device=tokens.device) >= self.lengths[:, None, None, None]
+        mask = torch.zeros(unseen.shape, dtype=self.cache.dtype, device=tokens.device).masked_fill_(unseen, -torch.inf)
         rotation = self.rotation[places, None, None]
         states = F.embedding(tokens[:, None], self.embedding)
         for layer, (keys, values) in zip(self.layers, self.cache, strict=True):
             query, key, value = self._heads(states, layer, rotation)
             keys[rows, :, places], values[rows, :, places] = key[:, :, 0], value[:, :, 0]
             keys, values = keys[:, :, : self.longest], values[:, :, : self.longest]
-            mixed = self._attended(query, keys, values, attn_mask=seen)
+            mixed = self._attended(query, keys, values, attn_mask=mask)
             states = self._after(states, mixed, layer)
         return self._logits(states[:, 0])
 
