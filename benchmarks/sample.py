@@ -112,15 +112,15 @@ def operations_a_step(sampled: Callable[[], list[int]]) -> float:
     from torch.utils._python_dispatch import TorchDispatchMode
 
     class Counting(TorchDispatchMode):
-        asked = 0
+        asked: int = 0
 
         def __torch_dispatch__(self, operation: Any, _types: Any, arguments: Any = (), options: Any = None) -> Any:
             self.asked += not operation.is_view
             return operation(*arguments, **(options or {}))
 
-    with Counting() as counting:
+    with Counting() as counting:  # type: ignore[no-untyped-call] # torch's own
         lengths = sampled()
-    return round(counting.asked / max(lengths), 1)
+    return float(round(counting.asked / max(lengths), 1))
 
 
 def ragged(draw: random.Random, size: Size) -> list[list[int]]:

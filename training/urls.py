@@ -2,7 +2,19 @@ from __future__ import annotations
 
 from django.urls import URLPattern, URLResolver, path
 
-from training.views import automatic, comparing, curves, datasets, external, models, playground, reports, rounds, runs
+from training.views import (
+    automatic,
+    comparing,
+    curves,
+    datasets,
+    external,
+    lineage,
+    models,
+    playground,
+    reports,
+    rounds,
+    runs,
+)
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("projects/<slug:slug>/rounds/", rounds.index, name="rounds"),
@@ -45,4 +57,6 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("datasets/<int:pk>/", datasets.detail, name="dataset"),
     path("datasets/<int:pk>/compare/", datasets.difference, name="dataset-compare"),
     path("datasets/<int:pk>/files/<str:name>", datasets.file, name="dataset-file"),
+    path("datasets/<int:pk>/rows/<str:name>/", lineage.rows, name="dataset-rows"),
+    path("projects/<slug:slug>/lineage/<str:kind>/<int:number>/", lineage.record, name="lineage"),
 ]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import shutil
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
@@ -11,7 +10,6 @@ from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import QuerySet
 from django.dispatch import receiver
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -21,22 +19,13 @@ from annotation.refusals import Refused
 from annotation.signals import data_withdrawn
 from training import commands, data_card, parquet, registry
 from training.algorithms import event_files
+from training.dataset_rows import KINDS, lines, record_id
 from training.datasets import counts_of, hash_of, write_rows
 from training.lineage import sha256_of, write_lineage
 from training.models import Dataset, Policy, RewardModel, RunState, TrainingRun
+from training.tracing import made_of, models_of
 
 Ids = Mapping[str, Collection[int]]  # the kinds of a Withdrawal → the records that are gone
-
-ID = re.compile(rb'\{"id": (\d+)[,}]')
-KINDS = {  # what the rows of a dataset's files are made of
-    "instructions.jsonl": "prompts",
-    "demonstrations.jsonl": "demonstrations",
-    "demonstrations_held_out.jsonl": "demonstrations",
-    "rankings.jsonl": "rankings",
-    "rankings_held_out.jsonl": "rankings",
-    "prompts.jsonl": "prompts",
-    "prompts_held_out.jsonl": "prompts",
-}
 
 
 @receiver(data_withdrawn)
@@ -64,11 +53,11 @@ def follow(withdrawal: Withdrawal, **_signal: Any) -> None:
 
 def mark_models(project: Project) -> None:
     """Have every model say how many withdrawn rows it learnt from, itself or through the models it was made of."""
-    made: list[Policy | RewardModel] = [*_of(Policy, project), *_of(RewardModel, project)]
+    made: list[Policy | RewardModel] = [*models_of(Policy, project), *models_of(RewardModel, project)]
     used: dict[Policy | RewardModel, dict[int, int]] = {}
     for model in sorted(made, key=lambda each: each.created_at):  # whatever a model is made of is older
         used[model] = _rows_of_run(model.run)
-        for older in _made_of(model):
+        for older in made_of(model):
             for dataset, rows in used.get(older, {}).items():
                 used[model][dataset] = max(rows, used[model].get(dataset, 0))
         total = sum(used[model].values())
@@ -82,10 +71,10 @@ def mark_models(project: Project) -> None:
 def count_rows(dataset: Dataset, ids: Ids) -> int:
     """How many rows of the files, as they will stand, were made of these records."""
     return sum(
-        _id(line) in ids[kind]
+        record_id(line) in ids[kind]
         for name, kind in KINDS.items()
         if name in dataset.files and ids[kind]
-        for line in _lines(_newest(dataset, name))
+        for line in lines(_newest(dataset, name))
     )
 
 
@@ -97,8 +86,8 @@ def erase_rows(dataset: Dataset, ids: Ids) -> int:
     files, rows = dict(dataset.files), 0
     for name in files.keys() & KINDS.keys():
         path, gone = dataset.folder / name, ids[KINDS[name]]
-        if any(_id(line) in gone for line in _lines(path)):
-            kept = (json.loads(line) for line in _lines(path) if _id(line) not in gone)
+        if any(record_id(line) in gone for line in lines(path)):
+            kept = (json.loads(line) for line in lines(path) if record_id(line) not in gone)
             files[name] = _written(path, kept)
             rows += dataset.files[name]["rows"] - files[name]["rows"]
     for name, source in parquet.sources().items():
@@ -149,7 +138,7 @@ def _erase_from_run(run: TrainingRun, ids: Ids, *, learnt_from_it: bool) -> None
         run.folder / "scores.jsonl",
     ):
         if path.is_file():
-            _written(path, (row for line in _lines(path) if (row := json.loads(line)).get("id") not in gone))
+            _written(path, (row for line in lines(path) if (row := json.loads(line)).get("id") not in gone))
             _draft(path).replace(path)
     unnumbered = ["fixed_samples.jsonl", "samples.partial.jsonl"]
     if run.state != RunState.SUCCEEDED:  # should it be tried again, it begins anew, with what is left
@@ -165,19 +154,6 @@ def _rows_of_run(run: TrainingRun | None) -> dict[int, int]:
         return {}
     rows = run.dataset.withdrawn_rows + run.dataset.as_of(run.started_at or run.created_at)["rows"]
     return {run.dataset.pk: rows} if rows else {}
-
-
-def _made_of(model: Policy | RewardModel) -> list[Policy | RewardModel]:
-    run = model.run
-    older = [model.parent, *((run.base, run.reference, run.judge) if run else ())]
-    return [each for each in older if each is not None]
-
-
-def _of(kind: Any, project: Project) -> QuerySet[Any]:
-    rows: QuerySet[Any] = kind._default_manager.filter(project=project).select_related(
-        "parent", "run__dataset", "run__base", "run__reference", "run__judge"
-    )
-    return rows
 
 
 def _together(withdrawals: Any) -> dict[str, set[int]]:
@@ -199,15 +175,3 @@ def _newest(dataset: Dataset, name: str) -> Path:
     path = dataset.folder / name
     draft = _draft(path)
     return draft if draft.is_file() and sha256_of(draft) == dataset.files[name]["sha256"] else path
-
-
-def _id(line: bytes) -> int | None:
-    """The record that a dataset's row was made of. It stands first, so that long files are looked through quickly."""
-    found = ID.match(line)
-    return int(found[1]) if found else None
-
-
-def _lines(path: Path) -> Iterator[bytes]:
-    if path.is_file():
-        with path.open("rb") as file:
-            yield from file

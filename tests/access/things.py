@@ -5,6 +5,7 @@ A thing is known by what stands before it in the address, or by the address's na
 
 from __future__ import annotations
 
+import json
 import re
 import uuid
 from dataclasses import asdict, dataclass, field
@@ -38,7 +39,10 @@ from training.models import Dataset, ExternalModel, OutputRequest, Policy, Rewar
 from training.options import Options
 
 PARAMETER = re.compile(r"(?:<(?:\w+:)?(\w+)>|\(\?P<(\w+)>[^)]*\))")
-PLAIN = {"import/kind": "instructions", "review/kind": "ranking", "export/kind": "rankings", "export/form": "jsonl"}
+PLAIN = {
+    "import/kind": "instructions", "review/kind": "ranking", "export/kind": "rankings", "export/form": "jsonl",
+    "lineage/kind": "rankings",
+}  # fmt: skip
 
 
 @dataclass
@@ -112,6 +116,7 @@ def _work(things: Things, other: User, admin: User) -> None:
     for name in ("assignment-edit", "assignment-improve", "assignment-withdraw"):
         known[f"{name}/pk"] = ranked.pk
     _decide(project, admin, WorkKind.RANKING, ranking, ReviewState.ACCEPTED)
+    known["lineage/number"] = ranking.pk
     known["review/batch"] = reviewing.recent_batches(project, admin, most=1)[0].id
     item = make_ranking_item(project, prompt=make_prompt(project, f"Held in {project.slug}?"), overlap=1)
     known["assignments/pk"] = taken(project, holder, ItemKind.RANKING).pk
@@ -147,7 +152,8 @@ def _learning(things: Things, *, number: int) -> None:
         Dataset.objects.create(project=project, files=file, counts={}, left_out={}, sha256="cd" * 32) for _ in range(2)
     )
     dataset.folder.mkdir(parents=True, exist_ok=True)
-    (dataset.folder / "rankings.jsonl").write_text('{"a": 1}\n')
+    row = {"id": known["lineage/number"], "prompt": "Why?", "completions": [{"text": "So.", "rank": 1, "model": "a"}]}
+    (dataset.folder / "rankings.jsonl").write_text(json.dumps(row) + "\n")
     base = registry.register_policy(project, name=f"base-{uuid.uuid4().hex[:6]}", source="someone/starter")
     options = asdict(Options())
     round = Round.objects.create(
@@ -158,7 +164,8 @@ def _learning(things: Things, *, number: int) -> None:
     known["rounds/number"], known["rounds/pk"], known["runs/pk"] = round.number, round.pk, run.pk
     known["external-models/pk"], known["outputs/pk"] = _external(project)
     known["policies/pk"], known["reward-models/pk"] = Policy.objects.get(pk=base.pk).pk, judge.pk
-    known["datasets/pk"], known["compare/other"], known["files/name"] = dataset.pk, other.pk, "rankings.jsonl"
+    known["datasets/pk"], known["compare/other"] = dataset.pk, other.pk
+    known["files/name"] = known["rows/name"] = "rankings.jsonl"
 
 
 def _external(project: Project) -> tuple[int, int]:

@@ -40,7 +40,8 @@ from annotation.models import (
 from tests.annotation.quality.scene import make_study
 from tests.training.pages.scene import GATE_RESULT, Scene, build_scene, write_metrics
 from tests.world import World, answer, make_person, make_prompt, make_ranking_item, rank, taken
-from training import registry
+from training import registry, tracing
+from training.datasets import write_rows
 from training.external import registering
 from training.external.problems import Problem
 from training.models import (
@@ -314,6 +315,13 @@ def add_training(shown: Everything, scene: Scene) -> None:
     measures = "".join(f"&measure={name}" for name in ("kl", "evaluation/bleu", "evaluation/reward"))
     shown.add("models-compare", published.project.slug, query=f"?sort=-kl{measures}")
     shown.add("dataset", published.dataset.pk)
+    shown.add("dataset-rows", published.dataset.pk, "rankings.jsonl")
+    rankings = list(tracing.records(published.project, "rankings").order_by("pk")[:25])
+    published.dataset.folder.mkdir(parents=True, exist_ok=True)
+    write_rows(
+        published.dataset.folder / "rankings.jsonl", [tracing.row_of(published.project, each) for each in rankings]
+    )
+    shown.add("lineage", published.project.slug, "rankings", rankings[0].pk)
     scene.dataset()
     shown.add("dataset-compare", published.dataset.pk)
 

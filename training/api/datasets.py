@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.http import Http404
 from django.shortcuts import get_object_or_404
 from drf_spectacular.utils import extend_schema
 from rest_framework import status
@@ -10,10 +11,11 @@ from rest_framework.response import Response
 
 from annotation.api.base import Conflict, checked
 from annotation.api.schema import CONFLICTS
-from training import datasets
-from training.access import ResearchersOf
+from training import datasets, tracing
+from training.access import RESEARCHERS, ResearchersOf
 from training.api import serializers
 from training.api.base import Endpoint, One, ProjectList
+from training.dataset_rows import KINDS
 from training.differences import compare
 from training.models import Dataset
 
@@ -53,3 +55,15 @@ class DatasetDifference(Endpoint):
             return Response(serializers.DifferenceSerializer(compare(before, after)).data)
         except datasets.DatasetError as error:
             raise Conflict(str(error)) from error
+
+
+class Lineage(Endpoint):
+    audience = RESEARCHERS
+
+    @extend_schema(responses={200: serializers.TraceSerializer})
+    def get(self, request: Request, slug: str, kind: str, number: int) -> Response:
+        """Which datasets hold a record (`kind`: prompts, demonstrations, rankings), and which models learnt from it."""
+        if kind not in set(KINDS.values()):
+            raise Http404(f"{kind} is no kind of record; expected prompts, demonstrations or rankings.")
+        get_object_or_404(tracing.records(self.project, kind), pk=number)
+        return Response(serializers.TraceSerializer(tracing.trace(self.project, kind, number)).data)

@@ -87,6 +87,25 @@ class PolicySerializer(serializers.ModelSerializer[Policy]):
         read_only_fields = fields
 
 
+class PlaceSerializer(serializers.Serializer[Any]):
+    dataset = serializers.IntegerField(source="dataset.pk")
+    files = serializers.ListField(child=serializers.CharField())
+
+
+class MadeSerializer(serializers.Serializer[Any]):
+    id = serializers.IntegerField(source="pk")
+    kind = serializers.CharField(source="_meta.model_name", help_text="policy or rewardmodel")
+    name = serializers.CharField()
+
+
+class TraceSerializer(serializers.Serializer[Any]):
+    """`learnt`: models whose own training had the record among its rows; `descended`: those made of these."""
+
+    places = PlaceSerializer(many=True)
+    learnt = MadeSerializer(many=True)
+    descended = MadeSerializer(many=True)
+
+
 class ImportSerializer(serializers.Serializer[Any]):
     """A model to bring in: a folder on the server that holds safetensors, or a name on the hub."""
 

@@ -15,6 +15,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("projects/<slug:slug>/policies/", models.Policies.as_view(), name="api-policies"),
     path("projects/<slug:slug>/reward-models/", models.RewardModels.as_view(), name="api-reward-models"),
     path("projects/<slug:slug>/datasets/", datasets.Datasets.as_view(), name="api-datasets"),
+    path("projects/<slug:slug>/lineage/<str:kind>/<int:number>/", datasets.Lineage.as_view(), name="api-lineage"),
     path("rounds/<int:pk>/", rounds.OneRound.as_view(), name="api-round"),
     path("rounds/<int:pk>/cancel/", rounds.RoundVerb.as_view(verb="cancel"), name="api-round-cancel"),
     path("rounds/<int:pk>/publish/", rounds.RoundVerb.as_view(verb="publish"), name="api-round-publish"),

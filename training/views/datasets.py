@@ -15,6 +15,7 @@ from annotation.numbers import row_number
 from annotation.templatetags.plumbline import language_name
 from annotation.views.decorators import SignedInRequest
 from training import auditing, data_card
+from training.dataset_rows import KINDS as KINDS_OF_ROWS
 from training.datasets import DatasetError
 from training.differences import Difference, compare
 from training.forms.datasets import FreezeForm
@@ -135,14 +136,15 @@ def left_out(dataset: Dataset) -> list[tuple[str, str, int]]:
 
 def _files(dataset: Dataset, ending: str) -> list[dict[str, Any]]:
     return [
-        {"name": name, "about": _about(name.partition(".")[0]), **about}
+        {"name": name, "about": about_file(name), "has_rows": name in KINDS_OF_ROWS, **about}
         for name, about in sorted(dataset.files.items(), key=lambda file: _place(file[0]))
         if name.endswith(ending)
     ]
 
 
-def _about(stem: str) -> str:
+def about_file(name: str) -> str:
     """What a file holds, in words; of some kinds both halves are told alike."""
+    stem = name.partition(".")[0]
     if stem in FILES:
         return str(FILES[stem])
     told = FILES.get(stem.removesuffix("_held_out"))
@@ -173,7 +175,7 @@ def _shown(found: Difference) -> dict[str, Any]:
     rows = sorted(found.rows, key=lambda row: _place(row.name))
     made = [fact for fact in found.made_with if fact.differs and fact.kind != "up to"]
     return {
-        "rows": [(row, _about(row.name)) for row in rows],
+        "rows": [(row, about_file(row.name)) for row in rows],
         "left_out": [(KINDS.get(fact.kind, fact.kind), _(fact.name), fact) for fact in found.left_out],
         "guidelines": [
             (KINDS.get(fact.kind, fact.kind), NAMES.get(fact.name, fact.name), fact) for fact in found.guidelines

@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 
 from annotation.views.decorators import SignedInRequest
 from annotation.views.live import live
-from training import commands, curves, runs
+from training import commands, curves, runs, tracing
 from training.algorithms.hyperparameters import STAGES
 from training.models import RunState, TrainingRun
 from training.supervisor import last_lines
@@ -35,6 +35,7 @@ def detail(request: SignedInRequest, run: TrainingRun) -> HttpResponse:
         "log": last_lines(run, count=LOG_LINES),
         "settings": settings_of(run),
         "command": command_of(run),
+        "learns_from": tracing.learns_from(run),
         "made": [made for name in ("policy", "rewardmodel") if (made := getattr(run, name, None))],
         "may_retry": run.state in (RunState.FAILED, RunState.CANCELLED),
     }
