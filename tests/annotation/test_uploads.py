@@ -42,6 +42,15 @@ def test_a_small_file_is_looked_through_at_once_and_nothing_is_written(world: Wo
     assert not Prompt.objects.exists()
 
 
+def test_the_reason_why_a_line_is_bad_is_short_though_it_quotes_what_is_long(world: World) -> None:
+    """Of a thousand lines the reasons are kept, each of which may quote eight megabytes."""
+    long = "x" * 50_000
+    upload = received(world, {long: 1}, {"prompt": [{"role": long, "content": "?"}]})
+    reasons = [reason for _line, reason in upload.errors]
+    assert [reason[:20] for reason in reasons] == ["There is no “prompt”", "A message's role is "]
+    assert max(map(len, reasons)) <= importing.LONGEST_REASON + 1
+
+
 def test_what_was_decided_beforehand_follows_at_once(world: World) -> None:
     assert received(world, GOOD, BAD, keep_good=True).rows == 1
     refused = received(world, {"prompt": "Two?"}, BAD, keep_good=False)
