@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import connection
+from django.test import Client
 from django.utils import timezone, translation
 
 from annotation import importing, passes, uploads
@@ -307,5 +308,11 @@ def test_a_body_that_is_too_large_is_refused_before_it_is_read(world: World, set
     page = api.client.post("/projects/capitals/import/", {"file": SimpleUploadedFile("a.csv", large.encode())})
     assert (page.status_code, "At most 1 MB" in page.content.decode()) == (413, True)
     settings.MAX_UPLOAD_SIZE = 4 * 1024 * 1024
+    stranger = Client().post("/account/login/", {"login": "ada", "file": SimpleUploadedFile("a.csv", large.encode())})
+    assert (stranger.status_code, "At most 1 MB" in stranger.content.decode()) == (413, True)
+    ada = Client()
+    ada.force_login(world.ada)
+    brought = {"kind": "instructions", "file": SimpleUploadedFile("a.csv", large.encode())}
+    assert ada.post("/projects/capitals/import/", brought).status_code == 302
     assert api.upload("projects/capitals/import/instructions/", large).status_code == 202
     assert api.client.patch("/api/v1/projects/capitals/", large, content_type="application/json").status_code == 413
