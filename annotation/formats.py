@@ -19,7 +19,7 @@ from django.utils.translation import gettext as _
 from annotation.adding import batched
 from annotation.import_columns import STRUCTURED
 from annotation.parquet_pages import NotAPage, Pages, pages_of
-from annotation.parquet_sizes import most_listed, rows_that_fit, texts_of_lists
+from annotation.parquet_sizes import most_bytes_listed, most_listed, rows_that_fit, texts_of_lists
 
 if TYPE_CHECKING:
     import pyarrow
@@ -37,6 +37,8 @@ MEGABYTE = 1024 * 1024
 LONGEST_LINE = 8 * MEGABYTE
 MOST_UNPACKED = 64 * MEGABYTE
 MOST_LISTED = 16 * 1024 * 1024
+MOST_COLUMNS = 1_000  # each row is as wide as the heading, however little of it there is
+FEW_ROWS = 100_000  # as many as there may be though they take less than a byte each
 CHUNK = 64 * 1024
 PARQUET = "Parquet"
 KINDS_BY_START = {
@@ -154,6 +156,9 @@ def _read_csv(file: IO[bytes]) -> Iterator[tuple[int, Row | UnreadableRow]]:
     reader = csv.DictReader(lines, restkey="", strict=True)
     number = 1
     try:
+        if (columns := len(reader.fieldnames or ())) > MOST_COLUMNS:
+            yield number, UnreadableRow(_too_wide(columns))
+            return
         while reader.fieldnames:
             number, lines.taken = reader.line_num + 1, 0
             cells = next(reader, None)
@@ -269,20 +274,8 @@ def _read_parquet(file: IO[bytes]) -> Iterator[tuple[int, Row | UnreadableRow]]:
         # Page by page: by default a whole group of rows would be in memory, and some files have but one.
         opened = pyarrow.parquet.ParquetFile(file, pre_buffer=False, buffer_size=CHUNK)
         unpacked = _unpacked(file, opened.metadata)
-        if unpacked.largest > MOST_UNPACKED:
-            found = _(
-                "This Parquet file has pages of %(found)d MB, which would have to be held in memory; at most %(most)d "
-                "MB are. Write it with smaller pages (data_page_size in pyarrow), or bring it as JSON lines."
-            )
-            values = {"found": unpacked.largest / MEGABYTE, "most": MOST_UNPACKED / MEGABYTE}
-            yield 0, UnreadableRow(found % values)
-            return
-        if (listed := most_listed(opened.metadata)) > MOST_LISTED:
-            found = _(
-                "A row of this Parquet file may list %(found)d values, which would have to be held in memory; at most "
-                "%(most)d are. Write it with smaller groups of rows (row_group_size in pyarrow)."
-            )
-            yield 0, UnreadableRow(found % {"found": listed, "most": MOST_LISTED})
+        if too_much := _too_much(opened.metadata, unpacked, size=file.seek(0, io.SEEK_END)):
+            yield 0, UnreadableRow(too_much)
             return
         lists = texts_of_lists(opened.metadata)
         opened = pyarrow.parquet.ParquetFile(file, pre_buffer=False, buffer_size=CHUNK, read_dictionary=lists)
@@ -296,6 +289,42 @@ def _read_parquet(file: IO[bytes]) -> Iterator[tuple[int, Row | UnreadableRow]]:
                 yield number, row if isinstance(row, UnreadableRow) else _without_nulls(row)
     except (pyarrow.ArrowException, OSError, NotAPage) as error:
         yield number + 1, UnreadableRow(_("This is not a Parquet file that can be read: %(error)s.") % {"error": error})
+
+
+def _too_much(metadata: pyarrow.parquet.FileMetaData, unpacked: Pages, *, size: int) -> str:
+    """Why a file of `size` bytes is not read, by what it says of itself; empty where it is."""
+    if (columns := len(metadata.schema)) > MOST_COLUMNS:
+        return _too_wide(columns)
+    groups = map(metadata.row_group, range(metadata.num_row_groups))
+    if (rows := sum(group.num_rows for group in groups)) > max(size, FEW_ROWS):
+        found = _(
+            "This Parquet file has %(found)d rows in %(size)d bytes, so nearly all of them say the same. "
+            "Bring each of them once."
+        )
+        return found % {"found": rows, "size": size}
+    if unpacked.largest > MOST_UNPACKED:
+        found = _(
+            "This Parquet file has pages of %(found)d MB, which would have to be held in memory; at most %(most)d "
+            "MB are. Write it with smaller pages (data_page_size in pyarrow), or bring it as JSON lines."
+        )
+        return found % {"found": unpacked.largest / MEGABYTE, "most": MOST_UNPACKED / MEGABYTE}
+    if (listed := most_listed(metadata)) > MOST_LISTED:
+        found = _(
+            "A row of this Parquet file may list %(found)d values, which would have to be held in memory; at most "
+            "%(most)d are. Write it with smaller groups of rows (row_group_size in pyarrow)."
+        )
+        return found % {"found": listed, "most": MOST_LISTED}
+    if (listed := most_bytes_listed(metadata)) > MOST_UNPACKED:
+        found = _(
+            "A row of this Parquet file may list %(found)d MB of values, which would have to be held in memory; at "
+            "most %(most)d MB are. Write it with smaller groups of rows (row_group_size in pyarrow)."
+        )
+        return found % {"found": listed / MEGABYTE, "most": MOST_UNPACKED / MEGABYTE}
+    return ""
+
+
+def _too_wide(columns: int) -> str:
+    return _("The file has %(found)d columns; at most %(most)d are read.") % {"found": columns, "most": MOST_COLUMNS}
 
 
 def _too_large(size: int) -> UnreadableRow:

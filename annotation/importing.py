@@ -26,6 +26,7 @@ KINDS = tuple(PARSERS)
 BATCH = 500
 FIRST_LOOK = 8  # batches, from which on the planner is told of them
 ERRORS_KEPT = 1_000
+LONGEST_REASON = 1_000  # it may quote what it found, which is as long as somebody likes
 SAMPLE = 5
 IMPORT_LOCK = 0x494D  # the first of two; the second is the project
 
@@ -54,7 +55,8 @@ class ImportReport:
     def note(self, line: int, message: str) -> None:
         self.bad += 1
         if len(self.errors) < ERRORS_KEPT:
-            self.errors.append(BadRow(line, message))
+            kept = message if len(message) <= LONGEST_REASON else f"{message[:LONGEST_REASON]}…"
+            self.errors.append(BadRow(line, kept))
 
 
 @dataclass(kw_only=True)

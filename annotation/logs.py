@@ -63,6 +63,7 @@ def _our_own() -> tuple[str, ...]:
     """The installation's secrets, as they are and as addresses spell them."""
     broker = urlsplit(settings.CELERY_BROKER_URL).password or ""
     found = {settings.SECRET_KEY, settings.DATABASES["default"].get("PASSWORD") or "", broker, unquote(broker)}
+    found |= {*settings.SECRET_KEY_FALLBACKS, *getattr(settings, "ENDPOINT_SECRETS", [])}
     return tuple(secret for secret in found if len(secret) >= SHORTEST_SECRET)
 
 

@@ -81,26 +81,37 @@ def _in_line(state: StateInline, silent: bool) -> bool:  # noqa: FBT001 (the par
 
 
 def _apart(state: StateBlock, start: int, end: int, silent: bool) -> bool:  # noqa: FBT001 (the parser's signature)
-    """A formula of one or more lines. One that ends within a line belongs to the paragraph."""
+    """A formula of one or more lines. One that ends within a line belongs to the paragraph.
+
+    Asked of every line, so it is kept from which lines none begins: or each would be read to its end, and that is slow.
+    """
     opening = state.src[(first := state.bMarks[start] + state.tShift[start]) : first + 2]
     if opening not in APART or state.is_code_block(start):
         return False
+    closing, none_before = CLOSING[opening], state.env.setdefault("no formula", {})
+    if start < none_before.get((opening, state.blkIndent), 0):
+        return False
+    lines = _lines_until(closing, state, start, end)
+    written, last = "\n".join(lines), lines[-1][2 if len(lines) == 1 else 0 :]
+    if not last.endswith(closing) or closing in last[:-2] or len(written) == len(opening + closing):
+        none_before[opening, state.blkIndent] = start + len(lines) - 1
+        return False
+    if not silent:
+        state.line = start + len(lines)
+        _push(state, written[2:-2], written, apart=True)
+    return True
+
+
+def _lines_until(closing: str, state: StateBlock, start: int, end: int) -> list[str]:
+    """From the opening to the first line that holds the closing, or to the last that could."""
     lines: list[str] = []
     for line in range(start, end):
         if state.isEmpty(line) or (line > start and state.sCount[line] < state.blkIndent):
-            return False
-        lines.append(state.src[state.bMarks[line] + state.tShift[line] : state.eMarks[line]].rstrip())
-        written = "\n".join(lines)
-        if len(written) > 4 and written.endswith(CLOSING[opening]):
             break
-    else:
-        return False
-    if CLOSING[opening] in written[2:-2]:
-        return False
-    if not silent:
-        state.line = line + 1
-        _push(state, written[2:-2], written, apart=True)
-    return True
+        lines.append(state.src[state.bMarks[line] + state.tShift[line] : state.eMarks[line]].rstrip())
+        if closing in lines[-1][2 if line == start else 0 :]:
+            break
+    return lines
 
 
 def _push(state: StateInline | StateBlock, latex: str, written: str, *, apart: bool) -> None:

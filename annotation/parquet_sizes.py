@@ -29,6 +29,16 @@ def most_listed(metadata: pyarrow.parquet.FileMetaData) -> int:
     return most
 
 
+def most_bytes_listed(metadata: pyarrow.parquet.FileMetaData) -> int:
+    """The same in bytes, of values of a fixed length: Arrow repeats those, and reads them as no dictionary."""
+    most = 0
+    for group in map(metadata.row_group, range(metadata.num_row_groups)):
+        for place, described in enumerate(map(metadata.schema.column, range(group.num_columns))):
+            if described.max_repetition_level and described.physical_type == "FIXED_LEN_BYTE_ARRAY":
+                most = max(most, (group.column(place).num_values - group.num_rows + 1) * described.length)
+    return most
+
+
 def rows_that_fit(batches: Iterable[pyarrow.RecordBatch], most: int) -> Iterator[pyarrow.RecordBatch | int]:
     """The batches; one that is larger unpacked than `most` bytes row by row, and for a row too large its size."""
     for batch in batches:

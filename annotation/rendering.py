@@ -15,6 +15,7 @@ import nh3
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext as _
 from markdown_it import MarkdownIt
+from markdown_it.rules_block import StateBlock, table
 from markdown_it.token import Token
 
 from annotation import mathematics
@@ -29,6 +30,7 @@ ATTRIBUTES = mathematics.ATTRIBUTES | {
 }  # fmt: skip
 SCHEMES = {"http", "https", "mailto"}
 LINKS = "noopener noreferrer nofollow"
+FEW_CELLS = 1_000
 BELOW_THE_PAGE = 3  # the page has its own h1 and h2: headings in a text start under them
 
 
@@ -49,9 +51,21 @@ def _table_end(renderer: Any, tokens: Sequence[Token], index: int, options: Any,
     return "</table></div>\n"
 
 
+def _modest_table(state: StateBlock, start: int, end: int, silent: bool) -> bool:  # noqa: FBT001 (as the parser has it)
+    """Not one of far more cells than letters: a row of one letter gets as many cells as the heading has."""
+    if not table(state, start, end, silent=True):
+        return False
+    last = next((line for line in range(start, end) if state.isEmpty(line)), end) - 1
+    cells = state.src.count("|", state.bMarks[start], state.eMarks[start]) * (last - start)
+    if cells > FEW_CELLS + state.eMarks[last] - state.bMarks[start]:
+        return False
+    return silent or table(state, start, end, silent)
+
+
 def _parsing() -> MarkdownIt:
     parser = MarkdownIt("commonmark", {"html": False, "breaks": True})
     parser.enable(["table", "strikethrough"]).disable("image")
+    parser.block.ruler.at("table", _modest_table, {"alt": ["paragraph", "reference"]})
     rules = {"fence": _code, "code_block": _code, "table_open": _table, "table_close": _table_end}
     for name, rule in rules.items():
         parser.add_render_rule(name, rule)

@@ -30,6 +30,7 @@ from annotation.models import Role, User
 
 # Where one goes to set it up, to sign out, and to read these pages.
 OPEN = ("/account/", "/i18n/", "/preferences/theme/", "/static/", "/join/")
+TOKENS = "/account/tokens/"  # lies there too, but a token made without the second factor would work without it
 API = "/api/"
 
 View = Callable[[HttpRequest], HttpResponse]
@@ -71,7 +72,8 @@ def required(get_response: View) -> View:
 
     def answered(request: HttpRequest) -> HttpResponse:
         user = request.user
-        if not settings.REQUIRE_MFA or not isinstance(user, User) or request.path.startswith(OPEN):
+        is_open = request.path.startswith(OPEN) and not request.path.startswith(TOKENS)
+        if not settings.REQUIRE_MFA or not isinstance(user, User) or is_open:
             return get_response(request)
         if not lacks_one(user):
             return get_response(request)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from django.conf import settings
+from django.contrib.auth import SESSION_KEY
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.utils.translation import gettext as _
@@ -18,7 +19,7 @@ def refuse_too_much(get_response: Callable[[HttpRequest], HttpResponse]) -> Call
 
     def answered(request: HttpRequest) -> HttpResponse:
         length = request.META.get("CONTENT_LENGTH") or "0"
-        of_files = (request.content_type or "").startswith("multipart/")
+        of_files = (request.content_type or "").startswith("multipart/") and _may_bring_files(request)
         most = settings.MAX_UPLOAD_SIZE if of_files else settings.DATA_UPLOAD_MAX_MEMORY_SIZE
         if length.isdecimal() and len(length) < 19 and int(length) <= most:
             return get_response(request)
@@ -28,6 +29,11 @@ def refuse_too_much(get_response: Callable[[HttpRequest], HttpResponse]) -> Call
         return render(request, "413.html", {"most": most // 2**20}, status=413)
 
     return answered
+
+
+def _may_bring_files(request: HttpRequest) -> bool:
+    """No stranger, as to look for its token a form is read. The API reads nothing of those who have not signed in."""
+    return request.path.startswith(API) or SESSION_KEY in request.session
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:

@@ -26,6 +26,7 @@ from training.weights import header
 HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 BROUGHT = ("models", "starter")
 TOKENIZERS = ("tokenizer.json", "tokenizer.model", "spiece.model", "vocab.json")
+ADAPTER = "adapter_config.json"
 
 
 class ModelError(Exception):
@@ -35,7 +36,7 @@ class ModelError(Exception):
 def import_policy(project: Project, *, source: str, name: str, texts: str = "", user: User | None = None) -> Policy:
     """Enter a model that was made elsewhere: a folder on this machine, or a hub name, which its first run resolves."""
     folder = (Path(settings.DATA) / source).resolve()
-    if folder.is_dir():
+    if _is_folder(folder):
         _refuse_others_data(folder)
         family = check_folder(folder)
         policy = register_policy(project, name=name, folder=folder, family=family, source=source, texts=texts)
@@ -188,6 +189,11 @@ def check_folder(folder: Path) -> Family:
         raise ModelError(
             _("{folder} asks for code of its own (auto_map in config.json); that is never run.").format(folder=folder)
         )
+    if (folder / ADAPTER).exists():
+        raise ModelError(
+            _("{folder} holds an adapter ({name}), which is not put on. Merge it into the weights with "
+              "merge_and_unload() of peft, and save these.").format(folder=folder, name=ADAPTER)
+        )  # fmt: skip
     return Family.SEQ2SEQ if config.get("is_encoder_decoder") else Family.CAUSAL
 
 
@@ -197,6 +203,14 @@ def stored_path(folder: Path | None) -> str:
         return ""
     data = Path(settings.DATA)
     return str(folder.relative_to(data)) if folder.is_relative_to(data) else str(folder)
+
+
+def _is_folder(path: Path) -> bool:
+    """Not where it may not be looked at, nor where the name is longer than any path."""
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
 
 
 def _refuse_others_data(folder: Path) -> None:

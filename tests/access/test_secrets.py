@@ -13,10 +13,10 @@ import pytest
 from django.conf import settings
 from django.core.cache import cache
 from django.db import connection
-from django.test import Client
+from django.test import Client, override_settings
 
 from annotation import exporting
-from annotation.logs import Line, begin
+from annotation.logs import Line, _our_own, begin, without_secrets
 from annotation.models import ApiToken
 from tests.access.visits import IN, ROLES, expected, ours, path_of
 from tests.world import PASSWORD
@@ -145,6 +145,15 @@ def test_a_training_run_writes_no_secret_into_its_folder_or_the_log(lab: Lab, lo
     assert len(files) > 8
     wrong = [f"{path}: {each}" for path in files for each in found_in(path.read_bytes(), secrets)]
     assert wrong + found_in(log.getvalue().encode(), secrets) == []
+
+
+@override_settings(SECRET_KEY_FALLBACKS=["the-one-before-it"], ENDPOINT_SECRETS=["that-seals-the-keys"])
+def test_a_line_of_the_log_loses_the_secrets_of_before_and_those_that_seal_keys() -> None:
+    _our_own.cache_clear()
+    try:
+        assert without_secrets("the-one-before-it and that-seals-the-keys") == "… and …"
+    finally:
+        _our_own.cache_clear()
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 import torch
+from peft import LoraConfig, get_peft_model
 from safetensors import SafetensorError
-from transformers import BertConfig, BertForMaskedLM, ViTConfig, ViTModel
+from transformers import AutoModelForCausalLM, BertConfig, BertForMaskedLM, ViTConfig, ViTModel
 
 from tests.algorithms import tiny
 from tests.algorithms.conftest import Runs, Stage, fresh
@@ -84,6 +85,37 @@ def test_pickles_beside_the_weights_stay_unopened(
     assert not (tmp_path / "opened").exists()
     pickle.loads((copy / "pytorch_model.bin").read_bytes())
     assert (tmp_path / "opened").exists()  # as it would have, had anybody opened it
+
+
+def test_an_adapter_on_top_of_the_weights_is_refused_and_its_pickle_stays_unopened(
+    fails: Fails, files: dict[str, str], copy: Path, tmp_path: Path
+) -> None:
+    """transformers opens it unasked, and takes a pickle where there are no safetensors of it."""
+    described = {"peft_type": "LORA", "r": 2, "target_modules": ["q_proj"], "base_model_name_or_path": str(copy)}
+    (copy / "adapter_config.json").write_text(json.dumps(described))
+    (copy / "adapter_model.bin").write_bytes(pickle.dumps(Bomb(tmp_path / "opened")))
+    assert "Merge it into the weights" in fails("sft", base=copy, demonstrations=files["demonstrations"])
+    assert not (tmp_path / "opened").exists()
+
+
+def test_weights_elsewhere_that_an_adapter_of_the_hub_names_are_not_opened(
+    fails: Fails, files: dict[str, str], copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those may be another project's. The hub is its cache here."""
+    put_into_cache(tmp_path / "hub", "someone/theirs", copy)
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    assert "holds an adapter" in fails("sft", base="someone/theirs", demonstrations=files["demonstrations"])
+
+
+def put_into_cache(cache: Path, name: str, base: Path) -> None:
+    """As the hub's client keeps what it has fetched: a model without weights, but with an adapter on those of base."""
+    kept = cache / f"models--{name.replace('/', '--')}"
+    (kept / "refs").mkdir(parents=True)
+    (kept / "refs" / "main").write_text("0" * 40)
+    snapshot = shutil.copytree(base, kept / "snapshots" / ("0" * 40), ignore=lambda *_: ["model.safetensors"])
+    adapted = get_peft_model(AutoModelForCausalLM.from_pretrained(base), LoraConfig(r=2, target_modules=["q_proj"]))
+    adapted.save_pretrained(snapshot)
 
 
 def test_a_models_own_code_is_not_run(fails: Fails, files: dict[str, str], copy: Path) -> None:

@@ -138,6 +138,46 @@ def test_a_group_whose_rows_may_list_too_many_values_is_refused(monkeypatch: pyt
     assert len(list(formats.read(sets(*[["a"] * 60] * 2, row_group_size=1), "x.parquet"))) == 2
 
 
+def test_values_of_a_fixed_length_that_a_row_lists_many_times_are_not_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Less than a thousand bytes that would be a hundred megabytes, or any number of them."""
+    long = pyarrow.array([b"x" * (1 << 20)], pyarrow.binary(1 << 20))
+    lists = pyarrow.ListArray.from_arrays([0, 100], long.take(pyarrow.array([0] * 100)))
+    file = io.BytesIO()
+    pyarrow.parquet.write_table(pyarrow.table({"completions": lists}), file, compression="zstd")
+    assert len(file.getvalue()) < 1_000
+    system = pyarrow.system_memory_pool()
+    counted = pyarrow.proxy_memory_pool(system)
+    monkeypatch.setattr(pyarrow, "system_memory_pool", lambda: counted)
+    try:
+        [(_line, refused)] = formats.read(file, "x.parquet")
+    finally:
+        pyarrow.set_memory_pool(system)
+    assert isinstance(refused, UnreadableRow)
+    assert "may list 100 MB of values" in str(refused)
+    assert counted.max_memory() < 10 << 20
+
+
+def test_a_file_with_more_rows_than_bytes_is_refused_unless_they_are_few(monkeypatch: pytest.MonkeyPatch) -> None:
+    file = written(["Why?"] * 5_000)
+    assert sum(1 for _row in formats.read(file, "x.parquet")) == 5_000
+    monkeypatch.setattr(formats, "FEW_ROWS", 1_000)
+    [(_line, refused)] = formats.read(file, "x.parquet")
+    assert isinstance(refused, UnreadableRow)
+    assert f"5000 rows in {len(file.getvalue())} bytes" in str(refused)
+    assert sum(1 for _row in formats.read(written(), "x.parquet")) == len(TEXTS)
+
+
+@pytest.mark.parametrize("name", ["x.csv", "x.parquet"])
+def test_a_file_of_too_many_columns_is_refused(name: str) -> None:
+    """Each of its rows would be as wide, though it held nothing."""
+    names = [f"c{number}" for number in range(formats.MOST_COLUMNS + 1)]
+    parquet, as_csv = io.BytesIO(), io.BytesIO((",".join(names) + "\nx\n").encode())
+    pyarrow.parquet.write_table(pyarrow.table([["x"]] * len(names), names=names), parquet)
+    [(_line, refused)] = formats.read(as_csv if name == "x.csv" else parquet, name)
+    assert isinstance(refused, UnreadableRow)
+    assert "1001 columns; at most 1000" in str(refused)
+
+
 @pytest.mark.parametrize("content", [b"", b"\x15", b"\xff" * 40, b"\x00", b"\x15\x00\x00", b"\x1c" * 100])
 def test_what_is_no_page_is_said_to_be_none(content: bytes) -> None:
     with pytest.raises(NotAPage):

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import connection
+from django.test import Client
 from django.utils import timezone, translation
 
 from annotation import importing, passes, uploads
@@ -40,6 +41,15 @@ def test_a_small_file_is_looked_through_at_once_and_nothing_is_written(world: Wo
     assert [(row["line"], row["messages"][0]["content"]) for row in upload.sample] == [(1, "One?"), (3, "Two?")]
     assert upload.errors[0][0] == 2
     assert not Prompt.objects.exists()
+
+
+def test_the_reason_why_a_line_is_bad_is_short_though_it_quotes_what_is_long(world: World) -> None:
+    """Of a thousand lines the reasons are kept, each of which may quote eight megabytes."""
+    long = "x" * 50_000
+    upload = received(world, {long: 1}, {"prompt": [{"role": long, "content": "?"}]})
+    reasons = [reason for _line, reason in upload.errors]
+    assert [reason[:20] for reason in reasons] == ["There is no “prompt”", "A message's role is "]
+    assert max(map(len, reasons)) <= importing.LONGEST_REASON + 1
 
 
 def test_what_was_decided_beforehand_follows_at_once(world: World) -> None:
@@ -298,5 +308,11 @@ def test_a_body_that_is_too_large_is_refused_before_it_is_read(world: World, set
     page = api.client.post("/projects/capitals/import/", {"file": SimpleUploadedFile("a.csv", large.encode())})
     assert (page.status_code, "At most 1 MB" in page.content.decode()) == (413, True)
     settings.MAX_UPLOAD_SIZE = 4 * 1024 * 1024
+    stranger = Client().post("/account/login/", {"login": "ada", "file": SimpleUploadedFile("a.csv", large.encode())})
+    assert (stranger.status_code, "At most 1 MB" in stranger.content.decode()) == (413, True)
+    ada = Client()
+    ada.force_login(world.ada)
+    brought = {"kind": "instructions", "file": SimpleUploadedFile("a.csv", large.encode())}
+    assert ada.post("/projects/capitals/import/", brought).status_code == 302
     assert api.upload("projects/capitals/import/instructions/", large).status_code == 202
     assert api.client.patch("/api/v1/projects/capitals/", large, content_type="application/json").status_code == 413

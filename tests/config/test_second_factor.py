@@ -16,7 +16,7 @@ from django.core.cache import cache
 from django.db import connection
 from django.test import Client
 
-from annotation.models import AuditEntry, User
+from annotation.models import ApiToken, AuditEntry, User
 from annotation.second_factor import roles_are_known
 from tests.config.test_signing_in import is_in, sign_in
 from tests.world import PASSWORD, World, make_token, make_world
@@ -189,6 +189,17 @@ class TestWhereRolesMustHaveOne:
         client = Client()
         sign_in(client, "root")
         assert client.get("/admin/")["Location"] == ACTIVATE
+
+    def test_they_make_no_token_that_would_work_without_it(self, world: World) -> None:
+        client = Client()
+        sign_in(client, "ada")
+        sent = {"name": "laptop", "days": 3, "scopes": ["read"]}
+        assert client.post("/account/tokens/", sent)["Location"] == ACTIVATE
+        assert client.post("/api/v1/tokens/", sent, content_type="application/json").status_code == 403
+        assert not ApiToken.objects.exists()
+        set_up(client)
+        assert client.post("/account/tokens/", sent).status_code == 422
+        assert ApiToken.objects.count() == 1
 
     def test_scripts_go_on_with_the_tokens_they_have(self, world: World) -> None:
         client = Client(headers={"Authorization": f"Bearer {make_token(world.ada)}"})

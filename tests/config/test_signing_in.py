@@ -20,6 +20,7 @@ from django.http import HttpResponse
 from django.test import Client, override_settings
 from redis import Redis
 
+import config.settings
 from annotation import membership
 from annotation.models import AuditEntry, Role, User
 from tests.config.test_up import ROOT
@@ -127,6 +128,15 @@ def test_the_administration_has_no_door_of_its_own(world: World) -> None:
     client = Client()
     assert client.post("/account/login/?next=/admin/", {"login": "root", "password": PASSWORD})["Location"] == "/admin/"
     assert client.get("/admin/").status_code == 200
+
+
+def test_no_form_has_strangers_written_to_nor_fails_for_want_of_a_mail_server(world: World) -> None:
+    with override_settings(EMAIL_BACKEND=config.settings.EMAIL_BACKEND):  # tests have another one
+        stranger = Client(raise_request_exception=False)
+        assert stranger.post("/account/password/reset/", {"email": "a@example.org"}).status_code == 302
+        alice = Client(raise_request_exception=False)
+        sign_in(alice, "alice")
+        assert alice.post("/account/email/", {"action_add": "", "email": "a@example.org"}).status_code == 302
 
 
 def test_passwords_are_hashed_by_argon2id(world: World) -> None:

@@ -59,6 +59,7 @@ REFUSED: list[tuple[Callable[[Path], object], str]] = [
     (lambda folder: (folder / "config.json").write_text('{"model_type": "x", "auto_map": {}}'), "code of its own"),
     (lambda folder: (folder / "tokenizer.json").unlink(), "holds no tokenizer"),
     (only_pickled, r"holds no \*.safetensors \(found: pytorch_model.bin\)"),
+    (lambda folder: (folder / "adapter_config.json").write_text("{}"), "holds an adapter"),
     (truncate, "no whole safetensors file"),
     (garble, "no whole safetensors file"),
 ]
@@ -107,7 +108,9 @@ def test_a_hub_name_is_kept_for_the_run_that_opens_it(lab: Lab) -> None:
     assert policy.location == "HuggingFaceTB/SmolLM2-135M"
 
 
-@pytest.mark.parametrize("source", ["", "nothing", "/nowhere/at/all", "../../etc/passwd", "a/b/c", "./x", "bad name/x"])
+@pytest.mark.parametrize(
+    "source", ["", "nothing", "/nowhere/at/all", "../../etc/passwd", "a/b/c", "./x", "bad name/x", "a" * 300]
+)
 def test_what_is_neither_folder_nor_hub_name_is_refused_and_leaves_nothing(lab: Lab, source: str) -> None:
     generators = Generator.objects.count()
     with pytest.raises(ModelError):

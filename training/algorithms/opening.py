@@ -13,6 +13,7 @@ import transformers
 from safetensors import SafetensorError
 from torch import nn
 from transformers import AutoConfig, AutoTokenizer
+from transformers.utils.peft_utils import ADAPTER_CONFIG_NAME, find_adapter_config_file
 
 from training.algorithms import adapters
 from training.algorithms.encoder import Tokenizer
@@ -34,6 +35,12 @@ def config_of(name: str) -> Any:
         raise InputError(f"There is no model folder {name}. Give a folder, or the name of a model on the hub.")
     else:
         _go_offline_where_the_hub_is_out_of_reach()
+    # transformers would put it on: its weights may be pickled, and those that it names for its base lie anywhere.
+    if find_adapter_config_file(name):
+        raise InputError(
+            f"{name} holds an adapter ({ADAPTER_CONFIG_NAME}), which is not put on. Merge it into the weights with "
+            "`merge_and_unload()` of peft, and save these."
+        )
     try:
         return AutoConfig.from_pretrained(name, trust_remote_code=False)
     except (OSError, ValueError, KeyError) as error:

@@ -86,7 +86,7 @@ class OutputRequests(ProjectList):
         """Have prompts without outputs get K each from these generators, and be ranked."""
         given = checked(AskSerializer, request)
         named = given.pop("generators")
-        found = Generator.objects.in_bulk(named)
+        found = Generator.objects.filter(project=self.project).in_bulk(named)
         if missing := [pk for pk in named if pk not in found]:
             raise Conflict(f"This project has no generator {missing[0]}.")
         filters = {name: given.pop(name, []) for name in asking.FILTERS}

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ipaddress
 import socket
 from dataclasses import dataclass
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from django.conf import settings
 from django.utils.translation import gettext as _
@@ -19,9 +19,11 @@ from training.external.problems import EndpointError, Problem
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 PORTS = {"https": 443, "http": 80}
+LONGEST_HOST = 253  # of DNS
 # Public by their number, but within a cloud they answer with its secrets: Azure's and Oracle's.
 INNER = frozenset(map(ipaddress.ip_address, ("168.63.129.16", "192.0.0.192")))
 NAT64 = ipaddress.ip_network("64:ff9b::/96")
+SITE_LOCAL = ipaddress.ip_network("fec0::/10")  # private before fc00::/7 was, and global as Python has it
 
 
 @dataclass(frozen=True)
@@ -49,11 +51,17 @@ def parse(url: str) -> Place:
         port = parts.port or PORTS.get(parts.scheme, 0)
     except ValueError:
         host, port = "", 0
-    if not host or not port or parts.username is not None or parts.query or parts.fragment or not url.isprintable():
+    if not host or len(host) > LONGEST_HOST or not port or not url.isprintable() or not _is_plain(parts):
         raise Refused(
             _("%(url)s is no address of an endpoint; expected one such as https://api.example.org/v1.") % {"url": url}
         )
     return Place(parts.scheme, host, port, parts.path.rstrip("/"))
+
+
+def _is_plain(parts: SplitResult) -> bool:
+    """Beside scheme, host and port a path at most, in letters that a request can be made of."""
+    beside = parts.username is not None or parts.query or parts.fragment
+    return parts.scheme in PORTS and not beside and parts.path.isascii()
 
 
 def resolve(place: Place) -> Target:
@@ -81,7 +89,8 @@ def is_allowed(address: Address) -> bool:
 def is_public(address: Address) -> bool:
     """Neither private, loopback, link-local, shared, multicast nor a cloud's metadata, however it is written."""
     plain = _within(address)
-    return plain.is_global and not plain.is_multicast and not plain.is_reserved and plain not in INNER
+    is_inner = plain.is_multicast or plain.is_reserved or plain in INNER or plain in SITE_LOCAL
+    return plain.is_global and not is_inner
 
 
 def _within(address: Address) -> Address:

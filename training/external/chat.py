@@ -35,14 +35,15 @@ def ask(model: ExternalModel, messages: list[Message], *, seed: int) -> Answer:
     reply = post(target, _question(model, messages, seed), key=key)
     if reply.status != 200:
         raise EndpointError(_problem(reply.status), _reason(reply, key), wait=reply.wait)
-    text, about = _read(reply.content)
-    if key and key in text:
+    text, told = _read(reply.content)
+    if key and any(key in words for words in (text, *told.values())):
         raise EndpointError(Problem.NO_ANSWER, "key")
     if not text:
         raise EndpointError(Problem.EMPTY)
     longest = model.project.max_answer_characters
     if len(text) > longest:
         raise EndpointError(Problem.TOO_LONG, longest)
+    about = {name: _short(words, 200) for name, words in told.items()} | _tokens(reply.content)
     return Answer(text, model.settings() | about, seed if model.sends_seed else None)
 
 
@@ -54,8 +55,8 @@ def _question(model: ExternalModel, messages: list[Message], seed: int) -> dict[
     return content | ({"seed": seed} if model.sends_seed else {})
 
 
-def _read(content: Any) -> tuple[str, dict[str, Any]]:
-    """The text, and what the answer says of itself, as far as it is what it should be."""
+def _read(content: Any) -> tuple[str, dict[str, str]]:
+    """The text, and what the answer says of itself, as far as that is in words."""
     try:
         choice = content["choices"][0]
         text = choice["message"]["content"]
@@ -65,10 +66,14 @@ def _read(content: Any) -> tuple[str, dict[str, Any]]:
         raise EndpointError(Problem.NO_ANSWER, "choices[0].message.content")
     told = {"answered_by": content.get("model"), "fingerprint": content.get("system_fingerprint")}
     told |= {"finish_reason": choice.get("finish_reason"), "answer": content.get("id")}
-    about: dict[str, Any] = {name: _short(value, 200) for name, value in told.items() if isinstance(value, str)}
+    return storable(text).strip(), {name: words for name, words in told.items() if isinstance(words, str)}
+
+
+def _tokens(content: Any) -> dict[str, int]:
+    """How many the text has, where the answer tells."""
     used = content.get("usage")
     tokens = used.get("completion_tokens") if isinstance(used, dict) else None
-    return storable(text).strip(), about | ({"tokens": tokens} if _is_count(tokens) else {})
+    return {"tokens": tokens} if _is_count(tokens) else {}
 
 
 def _is_count(value: Any) -> bool:

@@ -49,7 +49,8 @@ def post(target: Target, content: dict[str, Any], *, key: str) -> Reply:
             client.sock = stream
             client.request("POST", f"{target.path}/chat/completions", json.dumps(content).encode(), headers)
             reply = client.getresponse()
-            body = reply.read(MOST_BYTES + 1)
+            room = bytearray(MOST_BYTES + 1)  # `read` goes on for ever where a chunk says that it is of -1 bytes
+            body = bytes(room[: reply.readinto(room)])
             wait = _seconds(reply.getheader("Retry-After", ""))
     except (OSError, http.client.HTTPException) as error:
         if cut.is_set() or isinstance(error, TimeoutError):

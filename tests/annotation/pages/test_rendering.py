@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+import time
 
 import pytest
 from hypothesis import given, settings
@@ -63,6 +64,8 @@ def test_whatever_is_written_only_allowed_tags_and_attributes_come_out(text: str
         ("\\$x$", "$x$"),
         ("no $\\unheardof{x}$ command", "<code>$\\unheardof{x}$</code>"),
         ("$$\nnever closed\n\n$", "$$<br>\nnever closed"),
+        ("\\[\nclosed\\] too early\n\\]", "too early"),
+        ("\\[\n\\]x\n\\[y\\]", '<math display="block">'),
         ("$\\text{<b>}$", "<mtext>&lt;b&gt;</mtext>"),
         ("<b>not bold</b>", "&lt;b&gt;not bold&lt;/b&gt;"),
     ],
@@ -85,6 +88,21 @@ def test_what_may_scroll_is_reached_by_keyboard_and_has_a_name(text: str, label:
     assert dict(re.findall(r'([\w-]+)="([^"]*)"', opened[1])) == {
         "tabindex": "0", "role": "group", "aria-label": label,
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("line", ["$$x\n", "\\[x\n", "> \\[x\n"])
+def test_formulas_that_nobody_closes_are_not_read_again_for_each_line(line: str) -> None:
+    """As many lines as an instruction may have."""
+    begun = time.monotonic()
+    assert "x" in render(line * (8_000 // len(line)))
+    assert time.monotonic() - begun < 10
+
+
+def test_a_table_of_far_more_cells_than_letters_is_shown_as_it_was_written() -> None:
+    wide = "|a" * 200 + "|\n" + "|-" * 200 + "|\n"
+    assert render(wide + "|b" * 200 + "|\n").count("<td>b") == 200
+    assert "<td" not in render(wide + "a\n" * 300)
+    assert render("|a|b|\n|-|-|\n" + "1\n" * 700).count("<td>") == 1_400
 
 
 def test_a_link_leads_out_without_telling_where_from() -> None:

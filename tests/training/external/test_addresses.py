@@ -20,7 +20,7 @@ from training.external.problems import EndpointError, Problem
         "127.0.0.1", "127.1", "2130706433", "0x7f.1", "0.0.0.0", "localhost",
         "10.0.0.8", "172.16.3.4", "192.168.1.1", "100.64.0.1", "100.100.100.200",
         "169.254.169.254", "168.63.129.16", "192.0.0.192", "224.0.0.1", "255.255.255.255", "240.0.0.1",
-        "::1", "::", "fe80::1", "fc00::1", "fd00:ec2::254", "ff02::1",
+        "::1", "::", "fe80::1", "fc00::1", "fd00:ec2::254", "fec0::1", "ff02::1",
         "::ffff:127.0.0.1", "::ffff:169.254.169.254", "64:ff9b::a9fe:a9fe", "2002:7f00:1::",
     ],
 )  # fmt: skip
@@ -66,6 +66,7 @@ def test_a_name_that_leads_nowhere_says_so() -> None:
         "", "api.example.org/v1", "ftp://example.org", "file:///etc/passwd", "https://", "https://user:pw@example.org",
         "https://example.org/?key=1", "https://example.org/#x", "https://exa mple.org:x/", "https://example.org:99999/",
         "https://example.org/\nHost: evil", "javascript:alert(1)", "https://[::1", "https://" + "a" * 70 + ".org/",
+        "ftp://example.org:21/", "https://example.org/v1/ü", "https://" + "ü." * 60 + "org/",
     ],
 )  # fmt: skip
 def test_what_is_no_address_of_an_endpoint_is_refused(url: str) -> None:

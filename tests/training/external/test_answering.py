@@ -220,11 +220,16 @@ class TestFailures:
         assert states(request) == ["failed"] * 2
         assert set(WantedOutput.objects.values_list("problem", flat=True)) == {Problem.NO_ANSWER}
 
-    def test_an_answer_that_repeats_the_key_is_not_kept(self, people: World, server: Endpoint) -> None:
+    @pytest.mark.parametrize(
+        ("text", "told"), [(f"My key is {KEY}.", {}), ("Fine.", {"id": f"call-{KEY}"}), ("Fine.", {"model": KEY})]
+    )
+    def test_an_answer_that_repeats_the_key_is_not_kept(
+        self, people: World, server: Endpoint, text: str, told: dict[str, str]
+    ) -> None:
         make_prompts(people, 1)
         model = answering_model(people, server)
         ask(people, model, k=2)
-        server.behave(says(completion(f"My key is {KEY}.")))
+        server.behave(says(completion(text, **told)))
         work(model)
         assert not Completion.objects.exists()
 

@@ -86,6 +86,22 @@ def test_a_body_without_an_end_is_left(server: Endpoint) -> None:
     assert problem_of(server) == Problem.TOO_LARGE
 
 
+@pytest.mark.parametrize("size", [b"-1", b"-5", b"-ffffffff"])
+def test_a_chunk_of_less_than_nothing_is_no_way_to_send_without_an_end(server: Endpoint, size: bytes) -> None:
+    sent: list[int] = []
+    server.behave(lambda handler: sends_chunk(handler, size, sent))
+    assert problem_of(server) in (Problem.TOO_LARGE, Problem.NOT_REACHED)
+    assert sum(sent) < 20_000_000
+
+
+def sends_chunk(handler: Handler, size: bytes, sent: list[int]) -> None:
+    """A chunk of that size, as it says, and far more bytes than anybody takes."""
+    handler.wfile.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + size + b"\r\n")
+    for _piece in range(1_000):
+        handler.wfile.write(b"[" * 65_536)
+        sent.append(65_536)
+
+
 def test_a_huge_json_is_left_before_it_is_read_whole(server: Endpoint) -> None:
     server.behave(says(completion("x" * 5_000_000)))
     assert problem_of(server) == Problem.TOO_LARGE

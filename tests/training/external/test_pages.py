@@ -12,7 +12,7 @@ from annotation.models import AuditEntry, Completion, Item, ItemKind, Split
 from tests.training.carrying_on import sample
 from tests.training.external.endpoint import KEY, Endpoint
 from tests.training.external.world import answering_model, ask, make_prompts, states, work
-from tests.world import World, make_token, make_world
+from tests.world import World, make_generator, make_token, make_world
 from training import registry, runs
 from training.external import answering, settling
 from training.models import ExternalModel, OutputRequest, Policy, RequestState, RunState, TrainingRun, WantedOutput
@@ -170,10 +170,11 @@ def test_the_api_does_the_same(people: World, server: Endpoint) -> None:
     found = rosa.get(f"/api/v1/outputs/{asked.json()['id']}/").json()
     assert (found["state"], found["progress"]["done"], found["progress"]["queued"]) == ("done", 3, 1)
     assert rosa.post(f"/api/v1/outputs/{found['id']}/cancel/").status_code == 409
-    foreign = rosa.post(
-        "/api/v1/projects/capitals/outputs/", {"generators": [999_999]}, content_type="application/json"
-    )
-    assert foreign.status_code == 409
+    theirs = make_generator(people.next_door).pk
+    for number in (999_999, theirs):  # what is of another project is not there
+        body = {"generators": [number]}
+        foreign = rosa.post("/api/v1/projects/capitals/outputs/", body, content_type="application/json")
+        assert (foreign.status_code, f"no generator {number}" in foreign.json()["detail"]) == (409, True)
     assert ada.delete(at).status_code == 204
     assert ExternalModel.objects.get().sealed_key == ""
 
