@@ -264,12 +264,10 @@ def _approach_gate(round: Round) -> bool:
 
 
 def _judge(round: Round) -> bool:
-    """Once all judgements are in, what they say decides."""
-    if not gates.is_through(round.gate):
-        return False
+    """Once all judgements are in, what they say decides. Who decides or cancels meanwhile waits until it has looked."""
     with transaction.atomic():
         locked = Round.objects.select_for_update(of=("self",)).filter(id=round.pk, state=RoundState.GATE).first()
-        if locked is None:  # somebody decided just now
+        if locked is None or not gates.is_through(round.gate):
             return False
         outcome = gates.conclude(round.gate)
         gates.close(round.gate)
