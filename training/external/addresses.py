@@ -9,7 +9,7 @@ from __future__ import annotations
 import ipaddress
 import socket
 from dataclasses import dataclass
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from django.conf import settings
 from django.utils.translation import gettext as _
@@ -19,6 +19,7 @@ from training.external.problems import EndpointError, Problem
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 PORTS = {"https": 443, "http": 80}
+OF_A_PATH = "/%!$&'()*+,;=:@~"  # what stands in one as it is; the rest, such as Chinese, is sent in percents
 # Public by their number, but within a cloud they answer with its secrets: Azure's and Oracle's.
 INNER = frozenset(map(ipaddress.ip_address, ("168.63.129.16", "192.0.0.192")))
 NAT64 = ipaddress.ip_network("64:ff9b::/96")
@@ -53,7 +54,7 @@ def parse(url: str) -> Place:
         raise Refused(
             _("%(url)s is no address of an endpoint; expected one such as https://api.example.org/v1.") % {"url": url}
         )
-    return Place(parts.scheme, host, port, parts.path.rstrip("/"))
+    return Place(parts.scheme, host, port, quote(parts.path.rstrip("/"), safe=OF_A_PATH))
 
 
 def resolve(place: Place) -> Target:
