@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any, ClassVar
 
 from drf_spectacular.utils import extend_schema_field
@@ -34,13 +33,6 @@ class ExternalModelSerializer(serializers.ModelSerializer[ExternalModel]):
         read_only_fields: ClassVar = [
             "id", "generator", "has_key", "checked_at", "problem", "detail", "stopped", "created_at", "removed_at",
         ]  # fmt: skip
-
-    def validate(self, given: dict[str, Any]) -> dict[str, Any]:
-        """No bound keeps out what is no number."""
-        lost = [name for name, value in given.items() if isinstance(value, float) and math.isnan(value)]
-        if lost:
-            raise serializers.ValidationError({name: self.fields[name].error_messages["invalid"] for name in lost})
-        return given
 
 
 class NewExternalModelSerializer(ExternalModelSerializer):
