@@ -57,7 +57,7 @@ def compare(before: Dataset, after: Dataset) -> Difference:
     Raises DatasetError where a file is gone or its rows are not in the order in which they were frozen.
     """
     names = sorted(before.counts.keys() | after.counts.keys())
-    made = ("languages", "use_cases", "prompts_per_author")
+    made = ("languages", "use_cases", "prompts_per_author", "without_gates")
     return Difference(
         rows=[_row_changes(before, after, name) for name in names],
         left_out=_nested(before.left_out, after.left_out),

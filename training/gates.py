@@ -122,28 +122,33 @@ def settled(new: str, rival: str) -> float | None:
 def standing(gate: Gate) -> tuple[int, int]:
     """How many judgements are in, and of these how many were settled without asking anybody."""
     used = _used(gate)
-    return len(_scores(gate, used)), sum(pair.settled is not None for pair in used)
+    scores = _scores(gate, used)
+    return len(scores), sum(pair.settled is not None for pair in used if pair.pk in scores)
 
 
 @transaction.atomic
 def is_through(gate: Gate) -> bool:
     """Put spare pairs in the place of those that nobody will judge; whether all judgements are in that will come.
 
-    A pair that somebody skipped stays for others where no spare one is left.
+    A pair that somebody skipped stays for others where no spare one is left. One whose piece changes hands at this very
+    moment is left for the next look.
     """
+    still = _still(gate)
     used = _used(gate)
-    scores = _scores(gate, used)
-    wanting = [pair for pair in used if pair.pk not in scores]
     at_work, skipped = (_items(gate, state) for state in (AssignmentState.LEASED, AssignmentState.SKIPPED))
+    scores = _scores(gate, used)  # last: what was at work before may be judged by now
+    wanting = [pair for pair in used if pair.pk not in scores]
     lost, doubtful = list[GatePair](), list[GatePair]()
     for pair in wanting:
+        if pair.item_id is not None and pair.item_id not in still:
+            continue
         is_open = pair.item is not None and bool(pair.item.open_slots) and pair.prompt.review != ReviewState.REJECTED
         if pair.item_id not in at_work and not is_open:
             lost.append(pair)
         elif pair.item_id not in at_work and pair.item_id in skipped:
             doubtful.append(pair)
     missing = gate.judgements - len(used)  # of prompts that were taken back since
-    spare = gate.pairs.filter(state=PairState.SPARE).count()
+    spare = _spare(gate).count()
     replaced = [*lost, *doubtful[: max(0, spare - missing - len(lost))]]
     GatePair.objects.filter(pk__in=[pair.pk for pair in replaced]).update(state=PairState.REPLACED)
     assignment.withhold([pair.item_id for pair in replaced if pair.item_id is not None])
@@ -216,7 +221,7 @@ def _new(run: TrainingRun, prompt: int, sample: dict[str, Any]) -> NewCompletion
 
 def _use(gate: Gate, count: int) -> list[GatePair]:
     """Take so many spare pairs into use, as far as there are any."""
-    pairs = list(gate.pairs.filter(state=PairState.SPARE).select_related("prompt")[: max(0, count)])
+    pairs = list(_spare(gate).select_related("prompt")[: max(0, count)])
     asked = [pair for pair in pairs if pair.settled is None]
     sets = [RankingSet(pair.prompt, [pair.new_id, pair.rival_id], chosen_by=ChosenBy.LOT) for pair in asked]
     for pair, item in zip(asked, add_ranking_items(gate.round.project, sets, overlap=1, sealed=True), strict=True):
@@ -227,8 +232,18 @@ def _use(gate: Gate, count: int) -> list[GatePair]:
     return pairs
 
 
+def _spare(gate: Gate) -> QuerySet[GatePair]:
+    return gate.pairs.filter(state=PairState.SPARE).exclude(prompt__review=ReviewState.REJECTED)
+
+
 def _used(gate: Gate, *besides: str) -> list[GatePair]:
     return list(gate.pairs.filter(state=PairState.USED).select_related("prompt", "item", *besides))
+
+
+def _still(gate: Gate) -> set[int]:
+    """The pieces in use that nobody takes up, skips or lets run out before this transaction ends."""
+    items = Item.objects.filter(gate_pair__gate=gate, gate_pair__state=PairState.USED)
+    return {item.pk for item in items.select_for_update(of=("self",), skip_locked=True)}
 
 
 def _items(gate: Gate, state: AssignmentState) -> set[int]:
@@ -251,9 +266,13 @@ def _scores(gate: Gate, used: Collection[GatePair]) -> dict[int, float]:
     for ranking in ranked.order_by("-pk").select_related("assignment"):
         assert ranking.assignment is not None  # noqa: S101 - it was chosen by its piece
         first[ranking.assignment.item_id] = ranking
-    scores = {pair.pk: pair.settled for pair in used if pair.settled is not None}
+    scores: dict[int, float] = {}
     for pair in used:
-        if pair.item_id in first and pair.prompt.review != ReviewState.REJECTED:
+        if pair.prompt.review == ReviewState.REJECTED:
+            continue
+        if pair.settled is not None:
+            scores[pair.pk] = pair.settled
+        elif pair.item_id in first:
             ranks = first[pair.item_id].ranks()
             scores[pair.pk] = (
                 1 + (ranks[pair.new_id] < ranks[pair.rival_id]) - (ranks[pair.new_id] > ranks[pair.rival_id])

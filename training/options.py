@@ -8,6 +8,7 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
+from training.evaluation.intervals import FEWEST
 from training.hyperparameters import AUTO, PRESETS, checked
 from training.models import FIRST, GATED, LAST, USUAL, RoundStage, road
 
@@ -15,7 +16,7 @@ CHOICES = (*FIRST, *LAST)
 PLAIN, ACTIVE = "plain", "active"
 PUBLISH = ("auto", "manual", GATED)
 TRAINS_A_POLICY = {RoundStage.SFT, RoundStage.PPO, RoundStage.DPO}
-MOST_JUDGEMENTS = 5_000
+LEAST_JUDGEMENTS, MOST_JUDGEMENTS = FEWEST, 5_000  # of fewer no interval is told, so that none would pass
 
 
 class RoundRefused(Exception):
@@ -91,10 +92,10 @@ def _publication_problems(options: Options) -> list[str]:
     bar: object = options.gate_bar
     if options.publish not in PUBLISH:
         problems.append(_("publish is {value!r}; auto, manual or gate is expected.").format(value=options.publish))
-    if not isinstance(found, int) or isinstance(found, bool) or not 1 <= found <= MOST_JUDGEMENTS:
+    if not isinstance(found, int) or isinstance(found, bool) or not LEAST_JUDGEMENTS <= found <= MOST_JUDGEMENTS:
         problems.append(
-            _("gate_judgements is {value!r}; a whole number from 1 to {most} is expected.").format(
-                value=found, most=MOST_JUDGEMENTS
+            _("gate_judgements is {value!r}; a whole number from {least} to {most} is expected.").format(
+                value=found, least=LEAST_JUDGEMENTS, most=MOST_JUDGEMENTS
             )
         )
     if not isinstance(bar, int | float) or isinstance(bar, bool) or not 0 <= bar < 1:

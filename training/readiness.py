@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from typing import TypeVar
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from annotation import screening
 from annotation.models import Demonstration, Pool, Project, Prompt, Ranking, ReviewState, Split
 from annotation.models.work import UNSEALED
 from training import gates
 from training.evaluation.intervals import FEWEST
 from training.models import USUAL, Policy, RewardModel, Round, RoundStage, RoundState
 from training.options import needs_reward_model
+
+Row = TypeVar("Row", Prompt, Demonstration, Ranking)
 
 
 @dataclass(frozen=True)
@@ -61,11 +65,14 @@ def readiness(
 
 def trained_on(project: Project) -> dict[str, QuerySet[Demonstration] | QuerySet[Ranking] | QuerySet[Prompt]]:
     """What a round started now would train on and measure on, by file."""
-    prompts = Prompt.objects.usable().filter(project=project, split=Split.TRAIN)
-    demonstrations = Demonstration.objects.filter(prompt__in=prompts).exclude(review=ReviewState.REJECTED)
+    qualified = screening.qualified(project)
+    usable = _by(qualified, "author", Prompt.objects.usable().filter(project=project))
+    prompts, held_out = usable.filter(split=Split.TRAIN), usable.exclude(split=Split.TRAIN)
+    answers = Demonstration.objects.filter(prompt__in=prompts).exclude(review=ReviewState.REJECTED)
+    demonstrations = _by(qualified, "author", answers)
     judged = Ranking.objects.filter(UNSEALED).exclude(review=ReviewState.REJECTED)
-    rankings = judged.filter(groups__1__isnull=False)  # not all tied
-    held_out = Prompt.objects.usable().filter(project=project).exclude(split=Split.TRAIN)
+    judged = judged.exclude(assignment__in=screening.asides(project).values("pk"))
+    rankings = _by(qualified, "annotator", judged.filter(groups__1__isnull=False))  # not all tied
     return {
         "demonstrations": demonstrations,
         "rankings": rankings.filter(prompt__in=prompts.filter(pool=Pool.REWARD)),
@@ -73,6 +80,11 @@ def trained_on(project: Project) -> dict[str, QuerySet[Demonstration] | QuerySet
         "prompts": prompts.filter(pool=Pool.POLICY),
         "prompts_held_out": held_out,
     }
+
+
+def _by(qualified: set[int] | None, who: str, rows: QuerySet[Row]) -> QuerySet[Row]:
+    """Without what people did who have not qualified. Nobody asks that of rows that came in files."""
+    return rows if qualified is None else rows.filter(Q(**{who: None}) | Q(**{f"{who}__in": qualified}))
 
 
 def _shortage(name: str, found: int, least: int) -> str:

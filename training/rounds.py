@@ -9,7 +9,8 @@ from datetime import timedelta
 from typing import Any
 
 from django.db import IntegrityError, transaction
-from django.db.models import Max
+from django.db.models import F, Max
+from django.db.models.functions import Now
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -139,13 +140,16 @@ def cancel(round: Round, *, user: User | None = None) -> None:
 
 
 def retry(round: Round, *, user: User | None = None) -> None:
-    """Go on with a round that failed or was cancelled, from the stage where it did."""
+    """Go on with a round that failed or was cancelled, from the stage where it did; so does the stage's clock."""
     ended = Round.objects.filter(id=round.pk, state__in=[RoundState.FAILED, RoundState.CANCELLED])
     try:
         with transaction.atomic():
-            again = ended.update(state=RoundState.RUNNING, error="", finished_at=None, stage_since=timezone.now())
+            since = Now() - (F("finished_at") - F("stage_since"))
+            again = ended.update(state=RoundState.RUNNING, error="", finished_at=None, stage_since=since)
             if not again:
                 raise RoundRefused(_("Only a round that failed or was cancelled can be tried again."))
+            if round.runs.filter(state=RunState.RUNNING, cancel_requested=True).exists():
+                raise RoundRefused(_("Its run is still ending. Try again in a moment."))
             record(Action.ROUND_RETRIED, actor=user, project=round.project, round=round.number)
             for run in round.runs.filter(state__in=[RunState.FAILED, RunState.CANCELLED]):
                 runs.retry(run)
@@ -196,12 +200,15 @@ def _freeze(round: Round) -> bool:
 
 
 def _start_run(round: Round, stage: Stage) -> bool:
-    """Queue the stage's run. Two at once: the constraint lets one through."""
+    """Queue the stage's run. Two at once: the constraint lets one through. None for a round that was just cancelled."""
+    here = Round.objects.filter(id=round.pk, state=RoundState.RUNNING, stage=round.stage)
     try:
         with transaction.atomic():
             request = stage_inputs.of(round, stage)
             if request is None:
                 return _move_on(round)
+            if here.select_for_update(of=("self",)).first() is None:
+                return False
             preset = round.options["preset"]
             runs.create(round.project, stage=stage, user=round.created_by, round=round, preset=preset, **request)
     except IntegrityError:
@@ -257,12 +264,10 @@ def _approach_gate(round: Round) -> bool:
 
 
 def _judge(round: Round) -> bool:
-    """Once all judgements are in, what they say decides."""
-    if not gates.is_through(round.gate):
-        return False
+    """Once all judgements are in, what they say decides. Who decides or cancels meanwhile waits until it has looked."""
     with transaction.atomic():
         locked = Round.objects.select_for_update(of=("self",)).filter(id=round.pk, state=RoundState.GATE).first()
-        if locked is None:  # somebody decided just now
+        if locked is None or not gates.is_through(round.gate):
             return False
         outcome = gates.conclude(round.gate)
         gates.close(round.gate)

@@ -18,6 +18,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from annotation.models import Project, User
+from annotation.wording import storable
 from training import devices, generation, registry, supervisor, withdrawals
 from training.datasets import DatasetError, verify
 from training.hyperparameters import settle
@@ -140,7 +141,8 @@ def finish(run: TrainingRun, result: Mapping[str, Any]) -> None:
 
 def fail(run: TrainingRun, reason: str) -> None:
     with transaction.atomic():
-        if TrainingRun.objects.held(run).update(state=RunState.FAILED, error=reason, finished_at=timezone.now()):
+        told = storable(reason)  # a log may end in anything
+        if TrainingRun.objects.held(run).update(state=RunState.FAILED, error=told, finished_at=timezone.now()):
             _tell_round(run)
 
 
@@ -215,10 +217,13 @@ def _died(run: TrainingRun, reason: str) -> None:
 
 
 def _queue_again(run: TrainingRun, **changes: Any) -> None:
+    """For the next worker, unless somebody has asked for its end meanwhile: no worker would take it then."""
     with transaction.atomic():
         changes |= {"state": RunState.QUEUED, "worker": "", "announced_at": timezone.now()}
-        if TrainingRun.objects.held(run).update(**changes):
+        if TrainingRun.objects.held(run).filter(cancel_requested=False).update(**changes):
             nudge("execute_run", run.pk)
+        else:
+            _end_cancelled(run)
 
 
 def _end_cancelled(run: TrainingRun) -> None:

@@ -135,6 +135,7 @@ def _erase_from_run(run: TrainingRun, ids: Ids, *, learnt_from_it: bool) -> None
         given / "prompts.jsonl",
         given / "completions.jsonl",
         run.folder / "samples.jsonl",
+        run.folder / "best_of_n.jsonl",
         run.folder / "scores.jsonl",
     ):
         if path.is_file():

@@ -12,9 +12,11 @@ from django.db import IntegrityError, connection, transaction
 from django.test import Client
 from django.utils import timezone
 
-from annotation.models import AuditEntry, Completion, Pool, Ranking, Split
+from annotation import screening
+from annotation.models import AuditEntry, Completion, ItemKind, Pool, Project, Purpose, Ranking, Split
 from tests.training.carrying_on import carry_on, start
 from tests.training.world import Lab
+from tests.world import make_ranking_item, rank, taken
 from training import automatic, rounds
 from training.models import AutomaticRounds, Pause, Round, RoundState
 
@@ -66,6 +68,30 @@ def test_what_no_round_would_train_on_is_not_counted(lab: Lab) -> None:
     lab.rank(lab.prompts(Split.TEST)[0], [["first"], ["second"]])
     lab.rank(lab.prompts(Split.TRAIN, Pool.POLICY)[0], [["first"], ["second"]])
     assert automatic.new_rows(lab.project) == {"rankings": 0, "demonstrations": 0}
+
+
+def test_what_people_did_who_have_not_qualified_is_not_counted(lab: Lab) -> None:
+    carry_on(start(lab))
+    rank_more(lab, 2)
+    lab.demonstrate(lab.prompts(Split.TRAIN)[0], "something new")
+    assert automatic.new_rows(lab.project) == {"rankings": 2, "demonstrations": 1}
+    Project.objects.filter(pk=lab.project.pk).update(qualification_answers=1)
+    lab.project.refresh_from_db()
+    assert automatic.new_rows(lab.project) == {"rankings": 0, "demonstrations": 0}
+
+
+def test_what_only_measures_people_is_not_counted(lab: Lab) -> None:
+    carry_on(start(lab))
+    before = automatic.new_rows(lab.project)["rankings"]
+    item = make_ranking_item(lab.project, prompt=lab.prompts(Split.TRAIN, Pool.REWARD)[0])
+    screening.choose(lab.project, [item.pk], purpose=Purpose.GOLD, by=lab.rosa)
+    item.refresh_from_db()
+    rank(screening.answer(item, lab.rosa))
+    assert automatic.new_rows(lab.project)["rankings"] == before + 1
+    Project.objects.filter(pk=lab.project.pk).update(gold_share=100)
+    lab.project.refresh_from_db()
+    rank(taken(lab.project, lab.people.alice, ItemKind.RANKING))
+    assert automatic.new_rows(lab.project)["rankings"] == before + 1
 
 
 def test_in_a_project_without_rounds_all_is_new_and_the_first_is_a_usual_one(lab: Lab) -> None:

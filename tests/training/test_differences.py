@@ -13,6 +13,7 @@ from uuid import uuid4
 import pytest
 from django.conf import settings
 from django.core.management import CommandError, call_command
+from django.test import Client
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
@@ -129,3 +130,14 @@ def test_the_command_line_tells_it_as_a_table_and_as_json(lab: Lab) -> None:
     assert json.loads(told(before.pk, after.pk, "--json")) == compare(before, after).as_json()
     with pytest.raises(CommandError, match="There is no dataset 987654"):
         told(before.pk, 987654)
+
+
+def test_that_only_one_was_frozen_without_what_gates_brought_is_told(lab: Lab, client: Client) -> None:
+    before, after = freeze(lab.project, user=None), freeze(lab.project, user=None, without_gates=True)
+    made = {fact.name: (fact.before, fact.after) for fact in compare(before, after).made_with}
+    assert made["without_gates"] == (None, True)
+    client.force_login(lab.rosa)
+    row = "<dt>Without what was judged at gates</dt><dd>yes</dd>"
+    assert row in client.get(f"/datasets/{after.pk}/").content.decode()
+    page = client.get(f"/datasets/{after.pk}/compare/", {"with": before.pk}).content.decode()
+    assert '<th scope="row">Without what was judged at gates</th><td>–</td><td>yes</td>' in page

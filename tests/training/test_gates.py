@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import count
+from threading import Thread
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.test import Client
 
 from annotation import assignment, reviewing, withdrawing
@@ -27,7 +30,7 @@ from tests.annotation.test_blindness import all_that_is_served
 from tests.training import carrying_on
 from tests.training.carrying_on import carry_on, end_run, start
 from tests.training.gating import at_the_gate, judge, looked_at, take
-from tests.training.world import Lab
+from tests.training.world import Lab, build_lab
 from tests.world import make_token, rank
 from training import automatic, datasets, gates, registry, rounds
 from training.models import (
@@ -255,6 +258,31 @@ def test_pairs_that_say_the_same_are_ties_without_anybody_being_asked(
     assert (round.state, round.gate.result["ties"], round.gate.result["settled"]) == (RoundState.REJECTED, 10, 10)
 
 
+def test_what_is_rejected_with_its_prompt_counts_no_more_though_nobody_had_to_be_asked(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All say the same but the first two, so that the gate waits for one judgement."""
+    numbers = count()
+
+    def alike(run: TrainingRun, _text: str, *, beside: bool = False) -> list[dict[str, Any]]:
+        if not beside:
+            return [carrying_on.sample("so")]
+        return [carrying_on.sample("so" if next(numbers) else "or so") | {"beside": True}]
+
+    monkeypatch.setattr(carrying_on, "_turns", alike)
+    round = at_the_gate(lab, judgements=8)
+    used, spare = (list(round.gate.pairs.filter(state=each)) for each in (PairState.USED, PairState.SPARE))
+    assert (len(used), len(spare), gates.standing(round.gate)) == (8, 2, (7, 7))
+    gone = [used[-1].prompt_id, spare[0].prompt_id]
+    Prompt.objects.filter(pk__in=gone).update(review=ReviewState.REJECTED)
+    assert gates.standing(round.gate) == (6, 6)
+    looked_at(round)
+    assert judge(lab, lab.people.alice, always(0.5)) == 1
+    round = looked_at(round)
+    assert (round.gate.result["judgements"], round.gate.result["ties"]) == (8, 8)
+    assert not round.gate.pairs.filter(state=PairState.USED, prompt__in=gone).exists()
+
+
 class TestDeciding:
     def test_somebody_publishes_what_the_gate_refused(self, lab: Lab) -> None:
         round = at_the_gate(lab)
@@ -375,6 +403,7 @@ class TestCancelling:
     ("options", "reason"),
     [
         ({"gate_judgements": 0}, "gate_judgements is 0"),
+        ({"gate_judgements": 4}, "gate_judgements is 4; a whole number from 5 to 5000"),
         ({"gate_judgements": 2.5}, "gate_judgements is 2.5"),
         ({"gate_bar": 1}, "gate_bar is 1"),
         ({"gate_bar": "half"}, "gate_bar is 'half'"),
@@ -422,3 +451,78 @@ def test_a_pair_at_a_gate_is_served_as_any_other_set_of_two_whichever_is_whose(l
     ordinary = all_that_is_served(client, api, piece)
     assert at_gate == other_way_round == ordinary
     assert "gate" not in "".join(at_gate).lower().replace("navigate", "").replace("aggregate", "")
+
+
+def elsewhere(work: Callable[[], object]) -> Thread:
+    """The work on a connection of its own, given a second at least."""
+
+    def run() -> None:
+        try:
+            work()
+        finally:
+            connection.close()
+
+    thread = Thread(target=run)
+    thread.start()
+    thread.join(1)
+    return thread
+
+
+def in_the_middle(due: Callable[[str], bool], work: Callable[[], object], others: list[Thread]) -> Any:
+    """A look at the database during which somebody else does something, before the first statement that is due."""
+
+    def hook(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:  # noqa: FBT001 - Django's
+        if not others and due(sql):
+            others.append(elsewhere(work))
+        return execute(sql, params, many, context)
+
+    return connection.execute_wrapper(hook)
+
+
+@pytest.mark.django_db(transaction=True)
+class TestAtOnce:
+    def test_a_judgement_counts_at_whatever_moment_of_the_look_it_comes(self) -> None:
+        """No spare pair is left: one that was given up would leave too few."""
+        lab = build_lab()
+        round = at_the_gate(lab, judgements=20)
+        GatePair.objects.filter(state=PairState.SPARE).delete()
+        for number in range(20):
+            piece, statements, others = take(lab, lab.people.alice), count(), list[Thread]()
+            assert piece is not None
+            best_first = sorted(piece.shown, key=lambda pk: not Completion.objects.get(pk=pk).text.startswith("new"))
+            groups = [[pk] for pk in best_first]
+            with in_the_middle(
+                lambda _sql, after=statements, at=number: next(after) == at,
+                lambda mine=piece, ranks=groups: rank(mine, ranks),
+                others,
+            ):
+                rounds.advance(round.pk)
+            if not others:
+                rank(piece, groups)
+            for thread in others:
+                thread.join()
+            assert not GatePair.objects.filter(state=PairState.REPLACED).exists(), number
+        assert looked_at(round).state == RoundState.PUBLISHED
+
+    @pytest.mark.parametrize("verb", ["decide", "cancel"])
+    def test_who_ends_the_gate_while_a_spare_pair_is_put_in_the_queue_leaves_nothing_there(self, verb: str) -> None:
+        lab = build_lab()
+        round = at_the_gate(lab)
+        skipped = take(lab, lab.people.alice)
+        assert skipped is not None
+        assignment.skip(skipped, reason=SkipReason.UNANSWERABLE)
+
+        def end() -> None:
+            if verb == "cancel":
+                rounds.cancel(round)
+            else:
+                rounds.decide(round, publish_it=False, reason="In a hurry.", user=lab.rosa)
+
+        others = list[Thread]()
+        with in_the_middle(lambda sql: sql.startswith('UPDATE "training_gatepair"'), end, others):
+            rounds.advance(round.pk)
+        for thread in others:
+            thread.join()
+        assert others
+        assert take(lab, lab.people.bob) is None
+        assert not Item.objects.filter(sealed=True).exists()

@@ -15,7 +15,7 @@ from django.utils import timezone
 from annotation.models import AuditEntry, Completion, Item, Ranking
 from tests.training.carrying_on import carry_on, end_run, start
 from tests.training.world import TEST, Lab, build_lab
-from training import registry, rounds, runs
+from training import registry, rounds, runs, stage_inputs
 from training.models import (
     Dataset,
     Policy,
@@ -188,6 +188,54 @@ def test_a_failed_run_fails_its_round_which_can_go_on_later(lab: Lab) -> None:
     round = carry_on(round)
     assert (round.state, round.error) == (RoundState.PUBLISHED, "")
     assert round.runs.filter(stage=Stage.PPO).get() == run
+
+
+def test_a_stage_that_was_tried_again_took_what_both_tries_took(lab: Lab) -> None:
+    """It failed after 100 seconds, and an hour later somebody looked."""
+    round = carry_on(start(lab), until=RoundStage.PPO)
+    claimed = TrainingRun.objects.claim(round.runs.get(stage=Stage.PPO).pk, worker="test")
+    assert claimed is not None
+    runs.fail(claimed, "the disk is full")
+    rounds.advance(round.pk)
+    failed_at = timezone.now() - timedelta(hours=1)
+    Round.objects.filter(pk=round.pk).update(finished_at=failed_at, stage_since=failed_at - timedelta(seconds=100))
+    rounds.retry(round)
+    round = carry_on(round)
+    assert 100 <= round.seconds["ppo"] < 3600
+    walls = sum(round.seconds[stage] for stage in round.stages if stage != RoundStage.PUBLISH)
+    assert round.seconds["overhead"] == pytest.approx(walls - 5 * 1.0, abs=0.02)
+
+
+def test_a_round_whose_run_is_still_ending_is_not_tried_again_to_be_cancelled_once_more(lab: Lab) -> None:
+    round = carry_on(start(lab), until=RoundStage.SFT)
+    claimed = TrainingRun.objects.claim(round.runs.get().pk, worker="test")
+    assert claimed is not None
+    rounds.cancel(round)
+    with pytest.raises(rounds.RoundRefused, match="still ending"):
+        rounds.retry(round)
+    round.refresh_from_db()
+    assert round.state == RoundState.CANCELLED
+    TrainingRun.objects.held(claimed).update(state=RunState.CANCELLED)
+    rounds.retry(round)
+    assert carry_on(round).state == RoundState.PUBLISHED
+
+
+def test_a_round_that_is_cancelled_while_its_next_run_is_prepared_starts_none(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    round, prepared = carry_on(start(lab), until=RoundStage.PPO), stage_inputs.of
+    end_run(round.runs.get(stage=Stage.PPO))
+
+    def cancelled_meanwhile(of_round: Round, stage: Stage) -> Any:
+        found = prepared(of_round, stage)
+        rounds.cancel(round)
+        return found
+
+    monkeypatch.setattr(stage_inputs, "of", cancelled_meanwhile)
+    rounds.advance(round.pk)
+    round.refresh_from_db()
+    assert round.state == RoundState.CANCELLED
+    assert not round.runs.active().exists()
 
 
 def test_cancelling_a_round_ends_its_run_and_a_late_worker_changes_nothing(lab: Lab) -> None:

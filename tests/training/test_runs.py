@@ -136,6 +136,31 @@ class TestDisturbances:
         assert state(run) == RunState.FAILED
         assert "the disk is probably full" in run.error
 
+    def test_a_run_whose_log_ends_in_what_the_database_cannot_keep_fails_all_the_same(self, lab: Lab) -> None:
+        run = claim(make_run(lab))
+        run.folder.mkdir(parents=True)
+        (run.folder / "run.log").write_bytes(b"Cut off by a power cut\n\0\0\0")
+        runs._conclude(run, supervisor_of_runs.Ending.BY_ITSELF, 1)
+        assert (state(run), "Cut off by a power cut\n\ufffd" in run.error) == (RunState.FAILED, True)
+
+    @pytest.mark.parametrize(
+        ("ending", "code"),
+        [
+            (supervisor_of_runs.Ending.WORKER_STOPS, 75),
+            (supervisor_of_runs.Ending.BY_ITSELF, 75),
+            (supervisor_of_runs.Ending.BY_ITSELF, -signal.SIGKILL),
+        ],
+    )
+    def test_a_run_whose_cancel_nobody_heard_before_its_process_ended_waits_for_no_worker(
+        self, lab: Lab, ending: supervisor_of_runs.Ending, code: int
+    ) -> None:
+        run = claim(make_run(lab))
+        runs.cancel(run)
+        runs._conclude(run, ending, code)
+        assert state(run) == RunState.CANCELLED
+        runs.retry(run)
+        assert claim(run).pk == run.pk
+
 
 class TestSweep:
     def test_a_run_that_nobody_took_is_announced_again_but_not_at_every_look(

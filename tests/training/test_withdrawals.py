@@ -125,7 +125,10 @@ def run_on(scene: Scene, dataset: Dataset) -> TrainingRun:
     (run.folder / "given").mkdir(parents=True)
     (run.folder / "checkpoints").mkdir()
     lines = "".join(json.dumps(row) + "\n" for row in rows)
-    left = ("given/prompts.jsonl", "samples.jsonl", "samples.partial.jsonl", "fixed_samples.jsonl", "checkpoints/one")
+    left = (
+        "given/prompts.jsonl", "samples.jsonl", "best_of_n.jsonl", "samples.partial.jsonl", "fixed_samples.jsonl",
+        "checkpoints/one",
+    )  # fmt: skip
     for name in left:
         (run.folder / name).write_text(lines)
     return run

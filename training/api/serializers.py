@@ -24,7 +24,7 @@ from training.models import (
     Stage,
     TrainingRun,
 )
-from training.options import ACTIVE, CHOICES, MOST_JUDGEMENTS, PLAIN, PUBLISH
+from training.options import ACTIVE, CHOICES, LEAST_JUDGEMENTS, MOST_JUDGEMENTS, PLAIN, PUBLISH
 from training.outlook import Outlook
 from training.rounds import LONGEST_REASON
 
@@ -254,7 +254,7 @@ class StartSerializer(serializers.Serializer[Any]):
     filters = serializers.DictField(child=serializers.ListField(child=serializers.CharField()), required=False)
     prompts_per_author = serializers.IntegerField(required=False, min_value=1)
     publish = serializers.ChoiceField(PUBLISH, required=False)
-    gate_judgements = serializers.IntegerField(required=False, min_value=1, max_value=MOST_JUDGEMENTS)
+    gate_judgements = serializers.IntegerField(required=False, min_value=LEAST_JUDGEMENTS, max_value=MOST_JUDGEMENTS)
     gate_bar = serializers.FloatField(
         required=False, min_value=0, max_value=0.99, help_text="The win rate's lower bound has to lie above it."
     )

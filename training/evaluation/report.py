@@ -136,7 +136,7 @@ def _curves(run: TrainingRun, number: int) -> list[Plot]:
         Plot(
             name=f"model-{number}-{chart.slug}",
             title=chart.title,
-            about=chart.explanation,
+            about=_about(chart.explanation, chart.y_title),
             svg=render_to_string("training/report_chart.svg", {"chart": chart}).strip(),
         )
         for chart in meanings.of_run(run.stage, curves.metrics(run)).first
@@ -152,7 +152,12 @@ def _intervals(name: str, lines: Sequence[Line]) -> Plot | None:
     told = measures.meaning(name)
     drawn = whiskers.draw([(model, cell.value, cell.low or 0.0, cell.high or 0.0) for model, cell in bounded])
     svg = render_to_string("training/report_whiskers.svg", {"plot": drawn, "title": told.label}).strip()
-    return Plot(name.replace("/", "-"), str(told.label), str(told.explanation), svg)
+    return Plot(name.replace("/", "-"), str(told.label), _about(told.explanation, told.unit), svg)
+
+
+def _about(explanation: Any, unit: Any) -> str:
+    """What a plot shows and in what unit, as the table of figures says it."""
+    return f"{explanation} ({unit})" if unit else str(explanation)
 
 
 def _ancestors(models: Sequence[Model]) -> Iterator[Ancestor]:

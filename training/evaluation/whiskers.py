@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
+from unicodedata import east_asian_width
 
 from annotation import charts
 
 WIDTH, LEFT, RIGHT, ROW, BOTTOM = 480, 150, 20, 28, 28
-LONGEST = 22  # characters of a name that fit beside the intervals
+LONGEST = 22  # characters of a name that fit beside the intervals, or half as many wide ones
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ def draw(intervals: Sequence[tuple[str, float, float, float]]) -> Whiskers:
 
     rows = [
         Whisker(
-            name=name if len(name) <= LONGEST else f"{name[: LONGEST - 1]}…",
+            name=_shortened(name),
             y=ROW * (place + 0.5),
             value=at(value),
             low=at(low),
@@ -56,3 +58,10 @@ def draw(intervals: Sequence[tuple[str, float, float, float]]) -> Whiskers:
     ]
     labels = zip(ticks, charts.tick_labels(ticks), strict=True)
     return Whiskers(rows, [charts.Tick(at(tick), label) for tick, label in labels], ROW * len(rows) + BOTTOM)
+
+
+def _shortened(name: str) -> str:
+    widths = list(accumulate(2 if east_asian_width(character) in "WF" else 1 for character in name))
+    if not widths or widths[-1] <= LONGEST:
+        return name
+    return f"{name[: sum(width < LONGEST for width in widths)]}…"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ipaddress
 import socket
 from dataclasses import dataclass
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, quote, urlsplit
 
 from django.conf import settings
 from django.utils.translation import gettext as _
@@ -20,6 +20,7 @@ from training.external.problems import EndpointError, Problem
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 PORTS = {"https": 443, "http": 80}
 LONGEST_HOST = 253  # of DNS
+OF_A_PATH = "/%!$&'()*+,;=:@~"  # what stands in one as it is; the rest, such as Chinese, is sent in percents
 # Public by their number, but within a cloud they answer with its secrets: Azure's and Oracle's.
 INNER = frozenset(map(ipaddress.ip_address, ("168.63.129.16", "192.0.0.192")))
 NAT64 = ipaddress.ip_network("64:ff9b::/96")
@@ -55,13 +56,12 @@ def parse(url: str) -> Place:
         raise Refused(
             _("%(url)s is no address of an endpoint; expected one such as https://api.example.org/v1.") % {"url": url}
         )
-    return Place(parts.scheme, host, port, parts.path.rstrip("/"))
+    return Place(parts.scheme, host, port, quote(parts.path.rstrip("/"), safe=OF_A_PATH))
 
 
 def _is_plain(parts: SplitResult) -> bool:
-    """Beside scheme, host and port a path at most, in letters that a request can be made of."""
-    beside = parts.username is not None or parts.query or parts.fragment
-    return parts.scheme in PORTS and not beside and parts.path.isascii()
+    """Beside scheme, host and port a path at most."""
+    return parts.scheme in PORTS and parts.username is None and not parts.query and not parts.fragment
 
 
 def resolve(place: Place) -> Target:

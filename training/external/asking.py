@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from django.db import transaction
@@ -107,7 +108,8 @@ def cancel(request: OutputRequest, *, by: User) -> None:
         record(Action.OUTPUTS_CANCELLED, actor=by, project=request.project, request=request.pk)
         settling.give_up(WantedOutput.objects.filter(set__request=request), Problem.CANCELLED)
         for run in TrainingRun.objects.active().filter(inputs__outputs=request.pk):
-            runs.cancel(run)
+            with suppress(runs.RunRefused):  # it ended just now
+                runs.cancel(run)
     settling.settle(request)
 
 

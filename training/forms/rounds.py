@@ -30,7 +30,15 @@ from training.models import (
     Stage,
     road,
 )
-from training.options import ACTIVE, MOST_JUDGEMENTS, PLAIN, Options, needs_reward_model, stage_problems
+from training.options import (
+    ACTIVE,
+    LEAST_JUDGEMENTS,
+    MOST_JUDGEMENTS,
+    PLAIN,
+    Options,
+    needs_reward_model,
+    stage_problems,
+)
 from training.rounds import usual_base
 
 PRESETS = [
@@ -107,7 +115,8 @@ class StartForm(forms.Form):
         widget=forms.RadioSelect,
     )  # fmt: skip
     gate_judgements = forms.IntegerField(
-        label=gettext_lazy("Judgements at the gate"), min_value=1, max_value=MOST_JUDGEMENTS, required=False,
+        label=gettext_lazy("Judgements at the gate"), min_value=LEAST_JUDGEMENTS, max_value=MOST_JUDGEMENTS,
+        required=False,
         help_text=gettext_lazy("With a gate: so many pairs are judged, by one person each, before anybody looks."),
     )  # fmt: skip
     gate_bar = forms.FloatField(

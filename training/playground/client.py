@@ -53,7 +53,7 @@ def ask(
     for _attempt in range(2):  # it may be leaving just now, being idle
         connection = yield from _reached(model, place, patience)
         last: dict[str, Any] = {}
-        with connection, suppress(OSError):
+        with connection, suppress(OSError, ValueError):  # its last line may have been cut short
             connection.settimeout(seconds + ROOM_SECONDS)
             connection.sendall(json.dumps(request).encode() + b"\n")
             for line in _lines(connection):

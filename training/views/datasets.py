@@ -191,6 +191,8 @@ def _plain(name: str, value: Any) -> str:
     """A filter's value, or another thing that a dataset says of itself, in words."""
     if value is None:
         return "–"
+    if isinstance(value, bool):
+        return _("yes") if value else _("no")
     if not isinstance(value, list):
         return str(value)
     use_cases = dict(UseCase.choices)

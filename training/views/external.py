@@ -17,6 +17,7 @@ from annotation.views.live import live
 from training.access import AdminsOf
 from training.external import asking, registering
 from training.external.forms import AskForm, ExternalModelForm
+from training.external.problems import PASSING
 from training.models import ExternalModel, OutputRequest, RequestState, WantedOutput
 from training.views.decorators import researchers_page, row_page
 
@@ -45,7 +46,13 @@ def model(request: SignedInRequest, model: ExternalModel) -> HttpResponse:
         messages.success(request, _("Saved. A worker asks it for a first answer."))
         return redirect("external-model", model.pk)
     model = ExternalModel.objects.select_related("project", "generator").get(pk=model.pk)  # as it is, not as was sent
-    context = {"project": model.project, "form": form, "model": model, "status": status_of(model)}
+    context = {
+        "project": model.project,
+        "form": form,
+        "model": model,
+        "status": status_of(model),
+        "passes": model.problem in PASSING,
+    }
     return render(request, "training/external_model.html", context, status=INVALID if form.errors else None)
 
 

@@ -15,7 +15,7 @@ def before_and_after(run: TrainingRun) -> list[dict[str, Any]]:
     path = run.output / "fixed_samples.jsonl"
     if not path.is_file():
         return []
-    looks = path.read_text(encoding="utf-8").rpartition("\n")[0].splitlines()
+    looks = path.read_text(encoding="utf-8").split("\n")[:-1]  # a text may hold other ends of lines
     if len(looks) < 2:
         return []
     first, last = json.loads(looks[0])["samples"], json.loads(looks[-1])["samples"]

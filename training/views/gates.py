@@ -88,9 +88,10 @@ def _in_words(result: Mapping[str, Any]) -> list[str]:
     }  # fmt: skip
     if raw["low"] is None:
         return [said]
-    between = _("With other prompts of the same kind it would lie between %(low)s and %(high)s, 19 times of 20.") % {
-        "low": percent(raw["low"]), "high": percent(raw["high"]),
-    }  # fmt: skip
+    between = _(
+        "Over all prompts of the same kind it lies between %(low)s and %(high)s: an interval made so holds the true "
+        "share 19 times of 20."
+    ) % {"low": percent(raw["low"]), "high": percent(raw["high"])}
     return [said, between]
 
 

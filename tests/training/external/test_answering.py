@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from django.utils import timezone
 
 from annotation.models import Completion, Item, ItemKind, Pool, Prompt, Split
@@ -24,9 +24,18 @@ from tests.training.external.endpoint import (
 )
 from tests.training.external.world import answering_model, ask, make_prompts, register, states, work
 from tests.world import World, make_world, rank, taken
+from training import registry
 from training.external import answering, asking, registering, settling
 from training.external.problems import Problem
-from training.models import ExternalModel, OutputRequest, RequestState, WantedOutput, WantedSet
+from training.models import (
+    ExternalModel,
+    OutputRequest,
+    RequestState,
+    RunState,
+    TrainingRun,
+    WantedOutput,
+    WantedSet,
+)
 
 
 @pytest.fixture
@@ -432,6 +441,39 @@ def test_a_cancelled_request_asks_for_no_more_and_ranks_what_came(people: World,
     assert Item.objects.filter(kind=ItemKind.RANKING).count() == 1
     with pytest.raises(Refused, match="nothing to cancel"):
         asking.cancel(request, by=people.rosa)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_request_is_cancelled_though_the_run_of_its_policy_ends_at_that_moment(people: World) -> None:
+    make_prompts(people, 1)
+    policy = registry.register_policy(people.project, name="ours", source="someone/ours")
+    request = asking.ask(people.project, by=people.rosa, generators=[policy.generator], k=2)
+    run = TrainingRun.objects.get()
+    TrainingRun.objects.filter(pk=run.pk).update(state=RunState.RUNNING)
+
+    def cancel() -> None:
+        try:
+            asking.cancel(request, by=people.rosa)
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(1) as somebody:
+        with transaction.atomic():
+            TrainingRun.objects.filter(pk=run.pk).update(state=RunState.SUCCEEDED)
+            cancelled = somebody.submit(cancel)
+            wait([cancelled], timeout=1)  # the row is locked until this block ends
+        cancelled.result()
+    request.refresh_from_db()
+    assert (request.state, states(request)) == (RequestState.CANCELLED, ["failed"] * 2)
+
+
+def test_an_address_may_be_written_in_chinese(people: World, server: Endpoint) -> None:
+    make_prompts(people, 1)
+    model = answering_model(people, server, base_url=f"{server.url}/模型/a b%20c")
+    request = ask(people, model, k=2)
+    work(model)
+    assert states(request) == ["done"] * 2
+    assert server.asked[0].path == "/v1/%E6%A8%A1%E5%9E%8B/a%20b%20c/chat/completions"
 
 
 def test_a_removed_model_forgets_its_key_and_gives_up_what_waits(people: World, server: Endpoint) -> None:

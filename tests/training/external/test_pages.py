@@ -10,7 +10,7 @@ from django.test import Client
 
 from annotation.models import AuditEntry, Completion, Item, ItemKind, Split
 from tests.training.carrying_on import sample
-from tests.training.external.endpoint import KEY, Endpoint
+from tests.training.external.endpoint import KEY, Endpoint, says
 from tests.training.external.world import answering_model, ask, make_prompts, states, work
 from tests.world import World, make_generator, make_token, make_world
 from training import registry, runs
@@ -258,3 +258,19 @@ def test_people_who_rank_see_nothing_of_it(people: World, server: Endpoint) -> N
     assert "An answer to" in seen
     for word in ("elsewhere", "tiny", server.url, "chatcmpl", "fp_7", "external"):
         assert word not in seen.replace("by tiny with", ""), word
+
+
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [(503, "is asked again a few times, later each time."), (400, "is given up; whatever else waits")],
+)
+def test_what_becomes_of_a_question_that_went_wrong_is_said_as_it_is(
+    people: World, server: Endpoint, status: int, said: str
+) -> None:
+    make_prompts(people, 1)
+    model = answering_model(people, server)
+    request = ask(people, model, k=2)
+    server.behave(says({}, status=status))
+    work(model)
+    assert set(states(request)) == ({"waiting"} if status == 503 else {"failed"})
+    assert said in browser(people.ada).get(f"/external-models/{model.pk}/").content.decode()

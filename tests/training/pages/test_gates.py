@@ -42,7 +42,7 @@ def test_after_that_it_tells_the_win_rate_in_words_a_stranger_understands(scene:
     decided(scene)
     page = said(rosa, scene.address("rounds/1"))
     assert "In 62% of 200 pairs people preferred the new policy's output, a tie counting half." in page
-    assert "would lie between 56% and 69%, 19 times of 20." in page
+    assert "it lies between 56% and 69%: an interval made so holds the true share 19 times of 20." in page
     assert "Not both intervals lie above the bar of 50%" in page
     assert "0.625 [0.561, 0.688]" in page
     assert "0.59 [0.52, 0.66]" in page

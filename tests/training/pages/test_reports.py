@@ -156,3 +156,20 @@ def test_intervals_are_drawn_where_their_numbers_lie_on_the_axis() -> None:
     assert second.low == second.high == drawn.right
     assert [tick.label for tick in drawn.ticks] == ["0", "2", "4", "6", "8", "10"]
     assert len(second.name) == whiskers.LONGEST
+
+
+def test_of_a_chinese_name_half_as_many_characters_stand_beside_an_interval() -> None:
+    """Each is twice as wide, and what does not fit would be cut off at the picture's edge, from the beginning."""
+    fits, too_long = "第一轮奖励模型的策略版", "第一轮之后的奖励模型与策略"
+    drawn = whiskers.draw([(fits, 1.0, 0.0, 2.0), (too_long, 1.0, 0.0, 2.0), ("ab" + fits, 1.0, 0.0, 2.0)])
+    assert len(fits) == whiskers.LONGEST // 2
+    assert [row.name for row in drawn.rows] == [fits, "第一轮之后的奖励模型…", "ab第一轮奖励模型的策…"]
+    assert drawn.rows[1].text.startswith(too_long)
+
+
+def test_a_plot_says_its_unit(scene: Scene, two: list[str]) -> None:
+    made = report.compose(scene.project, two)
+    plots = {plot.name: plot.about for plot in (*made.plots, *made.subjects[0].curves)}
+    assert plots["evaluation-bleu"].endswith("(from 0 to 100)")
+    assert plots["model-1-objective-reward"].endswith("It should rise. (reward, no unit)")
+    assert "(reward, no unit)" in text(report.as_html(made)).partition("Curves")[2]

@@ -260,3 +260,17 @@ class TestPublished:
 def test_a_round_that_is_not_there_is_not_found(scene: Scene, rosa: Client, number: int) -> None:
     scene.round()
     assert rosa.get(scene.address(f"rounds/{number}")).status_code == 404
+
+
+def test_samples_with_ends_of_lines_of_every_kind_in_their_texts_are_shown(scene: Scene, rosa: Client) -> None:
+    """U+2028, U+2029 and U+0085 end a line to Python, and JSON leaves them as they are."""
+    run = scene.published_round().runs.get(stage=Stage.PPO)
+    said = {"prompt": "Name\u2028two", "text": "One\u2029and\x85two", "reward": 0.5}
+    looks = [{"step": step, "samples": [said | {"text": f"{said['text']} {step}"}]} for step in (1, 2)]
+    run.output.mkdir(parents=True)
+    (run.output / "fixed_samples.jsonl").write_text(
+        "".join(json.dumps(look, ensure_ascii=False) + "\n" for look in looks), encoding="utf-8"
+    )
+    page = text(rosa, scene.address("rounds/1"))
+    assert "One\u2029and\x85two 1" in page
+    assert "One\u2029and\x85two 2" in page
