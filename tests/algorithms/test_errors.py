@@ -99,13 +99,16 @@ def test_an_adapter_on_top_of_the_weights_is_refused_and_its_pickle_stays_unopen
 
 
 def test_weights_elsewhere_that_an_adapter_of_the_hub_names_are_not_opened(
-    fails: Fails, files: dict[str, str], copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    files: dict[str, str], copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Those may be another project's. The hub is its cache here."""
     put_into_cache(tmp_path / "hub", "someone/theirs", copy)
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    assert "holds an adapter" in fails("sft", base="someone/theirs", demonstrations=files["demonstrations"])
+    out = tmp_path / "out"
+    done = fresh("sft", base="someone/theirs", demonstrations=files["demonstrations"], out=out)
+    assert done.returncode == USER_CAN_FIX, done.stderr
+    assert "holds an adapter" in json.loads((out / "error.json").read_text())["message"]
 
 
 def put_into_cache(cache: Path, name: str, base: Path) -> None:
