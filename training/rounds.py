@@ -10,7 +10,7 @@ from typing import Any
 
 from django.db import IntegrityError, transaction
 from django.db.models import F, Max
-from django.db.models.functions import Now
+from django.db.models.functions import Coalesce, Now
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -144,7 +144,7 @@ def retry(round: Round, *, user: User | None = None) -> None:
     ended = Round.objects.filter(id=round.pk, state__in=[RoundState.FAILED, RoundState.CANCELLED])
     try:
         with transaction.atomic():
-            since = Now() - (F("finished_at") - F("stage_since"))
+            since = Now() - (Coalesce("finished_at", Now()) - F("stage_since"))
             again = ended.update(state=RoundState.RUNNING, error="", finished_at=None, stage_since=since)
             if not again:
                 raise RoundRefused(_("Only a round that failed or was cancelled can be tried again."))
