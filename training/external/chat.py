@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeGuard
 
 from annotation.models.texts import Message
 from annotation.wording import storable
@@ -76,7 +76,7 @@ def _tokens(content: Any) -> dict[str, int]:
     return {"tokens": tokens} if _is_count(tokens) else {}
 
 
-def _is_count(value: Any) -> bool:
+def _is_count(value: Any) -> TypeGuard[int]:
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 10_000_000
 
 
