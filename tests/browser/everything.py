@@ -286,6 +286,8 @@ def add_training(shown: Everything, scene: Scene) -> None:
     ppo = published.runs.get(stage=Stage.PPO)
     steps = [{"step": step, "objective/reward": step / 10, "objective/kl": step / 20} for step in range(1, 41)]
     write_metrics(ppo, steps)
+    ppo.result = {"seconds": dict.fromkeys(("startup", "training", "saving", "total"), 8.5)}
+    ppo.save(update_fields=["result"])
     failed = scene.round(state="failed", stage="sft", error="/a/very/long/path/" * 12)
     broken = scene.run(round=failed, state="failed", error="nothing_to_break_this_line_at" * 9)
     going = scene.round(stage=RoundStage.PPO)

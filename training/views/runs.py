@@ -10,6 +10,7 @@ from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import redirect
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from annotation.views.decorators import SignedInRequest
 from annotation.views.live import live
@@ -21,10 +22,20 @@ from training.views import meanings, stages
 from training.views.decorators import row_page
 
 LOG_LINES = 60
+PARTS = {  # of a run's time, as training.algorithms names them
+    "startup": gettext_lazy("Loading"),
+    "training": gettext_lazy("Training"),
+    "sampling": gettext_lazy("Sampling"),
+    "scoring": gettext_lazy("Scoring"),
+    "measuring": gettext_lazy("Measuring"),
+    "saving": gettext_lazy("Saving"),
+    "total": gettext_lazy("Altogether"),
+}
 
 
 @row_page(TrainingRun, "GET")
 def detail(request: SignedInRequest, run: TrainingRun) -> HttpResponse:
+    seconds = run.result.get("seconds", {})
     context: dict[str, Any] = {
         "project": run.project,
         "run": run,
@@ -35,6 +46,7 @@ def detail(request: SignedInRequest, run: TrainingRun) -> HttpResponse:
         "log": last_lines(run, count=LOG_LINES),
         "settings": settings_of(run),
         "command": command_of(run),
+        "parts": [(told, seconds[name]) for name, told in PARTS.items() if name in seconds],
         "learns_from": tracing.learns_from(run),
         "made": [made for name in ("policy", "rewardmodel") if (made := getattr(run, name, None))],
         "may_retry": run.state in (RunState.FAILED, RunState.CANCELLED),

@@ -73,6 +73,13 @@ def test_a_run_of_a_round_is_tried_again_with_its_round(scene: Scene, rosa: Clie
     assert f"/runs/{run.pk}/retry/" not in page
 
 
+def test_what_took_its_time_is_said_in_the_readers_language(scene: Scene, rosa: Client) -> None:
+    run = scene.run(state="succeeded", result={"seconds": {"saving": 1.0, "training": 8.0, "startup": 3.0}})
+    page = rosa.get(f"/runs/{run.pk}/", headers={"Accept-Language": "zh-hans"}).content.decode()
+    assert page.index("<dt>加载</dt>") < page.index("<dt>训练</dt>") < page.index("<dt>保存</dt>")
+    assert "startup" not in page
+
+
 def test_the_end_of_a_run_loads_the_page_anew(scene: Scene, rosa: Client) -> None:
     run = scene.run(state="succeeded", result={"loss": 0.5})
     response = rosa.get(f"/runs/{run.pk}/?phase=running", headers={"HX-Request": "true"})
