@@ -47,6 +47,8 @@ def shown(round: Round) -> Shown | None:
 
 def note(round: Round) -> str:
     judged, _settled = gates.standing(round.gate)
+    if judged >= round.gate.judgements:
+        return _("All judgements are in; they are about to be looked at.")
     return _("%(judged)d of %(wanted)d judgements are in. It waits for people who rank.") % {
         "judged": judged, "wanted": round.gate.judgements,
     }  # fmt: skip

@@ -52,6 +52,13 @@ def test_after_that_it_tells_the_win_rate_in_words_a_stranger_understands(scene:
     assert "Do not publish it" not in page
 
 
+def test_once_all_are_in_it_waits_for_nobody(scene: Scene, rosa: Client) -> None:
+    scene.round_at_its_gate(judgements=0)
+    page = rosa.get(scene.address("rounds/1")).content.decode()
+    assert "All judgements are in; they are about to be looked at." in page
+    assert "It waits for people who rank." not in page
+
+
 @pytest.mark.parametrize(
     ("outcome", "sentence"),
     [
