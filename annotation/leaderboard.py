@@ -14,6 +14,7 @@ from math import exp, log2
 from typing import NamedTuple
 
 import numpy as np
+from django.db.models.expressions import RawSQL
 
 from annotation.bradley_terry import Duels, Fit, fit, separable
 from annotation.models import Completion, Generator, Project
@@ -76,7 +77,7 @@ def leaderboards(project: Project, *, use_case: str = "") -> tuple[list[Board], 
     """
     judgements = [each for each in judgements_of(project, only=BY_CHANCE) if use_case in ("", each.use_case)]
     names = dict(Generator.objects.filter(project=project).values_list("pk", "name"))
-    return boards(judgements, _written(project)), names
+    return boards(judgements, _written(judgements)), names
 
 
 def boards(judgements: Iterable[Judgement], written: Mapping[int, Written], *, draws: int = DRAWS) -> list[Board]:
@@ -96,8 +97,11 @@ def form_of(text: str) -> tuple[float, ...]:
     return (log2(1 + len(text)), *(float(bool(mark.search(text))) for mark in MARKS.values()))
 
 
-def _written(project: Project) -> dict[int, Written]:
-    rows = Completion.objects.filter(prompt__project=project).values_list("pk", "generator_id", "text")
+def _written(judgements: Iterable[Judgement]) -> dict[int, Written]:
+    """The outputs that were ranked: a project may hold many times as many that wait."""
+    ranked = {completion for each in judgements for completion in each.ranks_with_twins()}
+    one_of = RawSQL("select unnest(%s::bigint[])", [list(ranked)])  # thousands of parameters are slow to prepare
+    rows = Completion.objects.filter(pk__in=one_of).values_list("pk", "generator_id", "text")
     return {pk: Written(generator, form_of(text)) for pk, generator, text in rows.iterator(chunk_size=CHUNK)}
 
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from annotation import bradley_terry
+from annotation import bradley_terry, leaderboard
 from annotation.bradley_terry import Duels, fit, probabilities, separable, win_shares
 from annotation.leaderboard import Written, boards, form_of, leaderboards
 from annotation.models import ReviewState
@@ -191,3 +191,15 @@ def test_rejected_work_and_other_use_cases_are_not_on_the_board(world: World) ->
     assert board.duels == 1
     type(first).objects.filter(pk__in=[first.pk, second.pk]).update(review=ReviewState.REJECTED)
     assert leaderboards(world.project)[0] == []
+
+
+def test_outputs_that_wait_to_be_ranked_are_not_read(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There may be a hundred times as many of them, and each takes memory."""
+    for number in range(3):
+        make_duel(world, make_prompt(world.project, f"Question {number}?"))
+    ranking = rank(taken(world.project, world.alice))
+    read: list[str] = []
+    monkeypatch.setattr(leaderboard, "form_of", lambda text: read.append(text) or form_of(text))
+    (board,), _names = leaderboards(world.project)
+    assert board.duels == 1
+    assert len(read) == len(ranking.shown) == 2
