@@ -62,6 +62,12 @@ def _modest_table(state: StateBlock, start: int, end: int, silent: bool) -> bool
     return silent or table(state, start, end, silent)
 
 
+def _leading_out(_tag: str, attribute: str, value: str) -> str | None:
+    """A text links to other places alone, never to a page of ours or to none."""
+    scheme = value.partition(":")[0].strip().lower()
+    return value if attribute != "href" or scheme in SCHEMES else None
+
+
 def _parsing() -> MarkdownIt:
     parser = MarkdownIt("commonmark", {"html": False, "breaks": True})
     parser.enable(["table", "strikethrough"]).disable("image")
@@ -82,5 +88,7 @@ def render(text: str) -> SafeString:
         if token.type in ("heading_open", "heading_close"):
             token.tag = f"h{min(6, int(token.tag[1]) + BELOW_THE_PAGE - 1)}"
     html = _parser.renderer.render(tokens, _parser.options, {})
-    clean = nh3.clean(html, tags=TAGS, attributes=ATTRIBUTES, url_schemes=SCHEMES, link_rel=LINKS)
+    clean = nh3.clean(
+        html, tags=TAGS, attributes=ATTRIBUTES, url_schemes=SCHEMES, link_rel=LINKS, attribute_filter=_leading_out
+    )
     return mark_safe(clean)  # noqa: S308 (nh3 has just cleaned it)

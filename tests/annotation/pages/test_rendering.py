@@ -4,7 +4,7 @@ import re
 import time
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from annotation.rendering import TAGS, render
@@ -37,6 +37,7 @@ SNIPPETS = (
 
 @settings(deadline=None)
 @given(st.lists(st.sampled_from(SNIPPETS) | st.text(max_size=8), max_size=30).map("".join))
+@example("[a]() [b](/account/) [c](//example.org) [d](?x=1) [e](#f) [g](<  >)")
 def test_whatever_is_written_only_allowed_tags_and_attributes_come_out(text: str) -> None:
     html = render(text)
     for name, attributes in re.findall(r"</?([a-zA-Z][\w-]*)([^>]*)>", html):
