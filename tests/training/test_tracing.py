@@ -108,7 +108,7 @@ def test_researchers_walk_from_a_run_to_its_rows_and_from_a_row_to_the_models(
     told = client.get(f"/api/v1{record}").json()
     assert told == {
         "places": [{"dataset": dataset.pk, "files": ["rankings.jsonl"]}],
-        "learnt": [{"id": models["judge"].pk, "kind": "rewardmodel", "name": "judge"}],
+        "learnt": [{"id": models["judge"].pk, "kind": "reward_model", "name": "judge"}],
         "descended": [{"id": models["ppo"].pk, "kind": "policy", "name": "ppo"}],
     }
 

@@ -94,8 +94,11 @@ class PlaceSerializer(serializers.Serializer[Any]):
 
 class MadeSerializer(serializers.Serializer[Any]):
     id = serializers.IntegerField(source="pk")
-    kind = serializers.CharField(source="_meta.model_name", help_text="policy or rewardmodel")
+    kind = serializers.SerializerMethodField(help_text="policy or reward_model")
     name = serializers.CharField()
+
+    def get_kind(self, model: Policy | RewardModel) -> str:
+        return "policy" if isinstance(model, Policy) else "reward_model"
 
 
 class TraceSerializer(serializers.Serializer[Any]):
