@@ -15,6 +15,10 @@ from training.models import Round, RoundStage
 Verdict = Callable[[int], float]  # of the how manieth pair, the new policy's score: 1, ½ or 0
 
 
+def always(score: float) -> Verdict:
+    return lambda _number: score
+
+
 def at_the_gate(lab: Lab, *, judgements: int = 20, bar: float = 0.5, **options: object) -> Round:
     chosen = {"publish": "gate", "gate_judgements": judgements, "gate_bar": bar, **options}
     return carry_on(start(lab, **chosen))

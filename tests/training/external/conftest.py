@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tests.training.external.endpoint import Endpoint, endpoint
+from tests.world import World, make_world
 
 
 @pytest.fixture
@@ -19,3 +20,8 @@ def loopback(settings: Any) -> None:
 def server(loopback: None) -> Iterator[Endpoint]:
     with endpoint() as made:
         yield made
+
+
+@pytest.fixture
+def people(db: Any) -> World:
+    return make_world(k=4)

@@ -12,7 +12,7 @@ from annotation.models import AuditEntry, Completion, Item, ItemKind, Split
 from tests.training.carrying_on import sample
 from tests.training.external.endpoint import KEY, Endpoint, says
 from tests.training.external.world import answering_model, ask, make_prompts, states, work
-from tests.world import World, make_generator, make_token, make_world
+from tests.world import World, make_generator, make_token
 from training import registry, runs
 from training.external import answering, settling
 from training.models import ExternalModel, OutputRequest, Policy, RequestState, RunState, TrainingRun, WantedOutput
@@ -26,11 +26,6 @@ FORM = {
     "per_minute": "600",
     "sends_seed": "on",
 }
-
-
-@pytest.fixture
-def people(db: Any) -> World:
-    return make_world(k=4)
 
 
 def browser(person: Any) -> Client:
