@@ -6,7 +6,6 @@ What somebody may not know of is not there for them (404); what they know of but
 from __future__ import annotations
 
 from collections.abc import Iterable
-from contextlib import suppress
 
 from django.contrib.auth.models import AnonymousUser
 from django.core.exceptions import PermissionDenied
@@ -16,6 +15,7 @@ from django.http import Http404
 from django.shortcuts import get_object_or_404
 from django.utils.translation import gettext as _
 
+from annotation import prepared
 from annotation.models import Assignment, Membership, Project, Role, User
 
 # Of its annotator, who still holds a role in its project. As SQL: each request of somebody at work asks for it.
@@ -29,6 +29,13 @@ MAY_STILL_OPEN = RawSQL(
     BooleanField(),
 )
 
+OWN = prepared.Records(
+    lambda pk, annotator: Assignment.objects.whole().filter(MAY_STILL_OPEN, annotator=annotator, pk=pk)
+)
+MEMBERSHIPS = prepared.Records(
+    lambda user, slug: Membership.objects.filter(user=user, project__slug=slug).select_related("project")
+)
+
 IMPLIED: dict[Role, frozenset[Role]] = {
     Role.ADMIN: frozenset({Role.ADMIN, Role.RESEARCHER, Role.REVIEWER}),
 }
@@ -36,7 +43,8 @@ IMPLIED: dict[Role, frozenset[Role]] = {
 
 def project_for(user: User | AnonymousUser, slug: str, *roles: Role) -> Project:
     """The project, if the person holds one of `roles` in it (none given: any role). One query; two for a superuser."""
-    memberships = list(_memberships(user).filter(project__slug=slug).select_related("project"))
+    known = not isinstance(user, AnonymousUser) and user.is_active
+    memberships = MEMBERSHIPS.all(user=user.pk, slug=slug) if known else []
     if memberships:
         project = memberships[0].project
     elif user.is_superuser:
@@ -71,8 +79,9 @@ def assignment_for(user: User | AnonymousUser, assignment_id: int) -> Assignment
     Researchers open those in which they answer the sets that measure others.
     """
     if not isinstance(user, AnonymousUser) and user.is_active:
-        with suppress(Assignment.DoesNotExist):
-            return Assignment.objects.whole().get(MAY_STILL_OPEN, annotator=user.pk, pk=assignment_id)
+        assignment = OWN.first(pk=assignment_id, annotator=user.pk)
+        if assignment is not None:
+            return assignment
     raise Http404(f"No assignment {assignment_id} of {user}.")
 
 

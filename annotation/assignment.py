@@ -29,6 +29,8 @@ NEAR = 100  # the open pieces of a kind and language, from the first on, that ev
 SWEEP_LOCK = 0x504C554D42  # any number that no other advisory lock of ours uses
 INSTRUCTIONS_LOCK = 0x494E  # the first of two; the second is the project
 
+TAKEN = prepared.Records(lambda pk: Assignment.objects.select_related("item__prompt", "guidelines").filter(pk=pk))
+
 
 class Finish(Enum):
     COUNTED = auto()
@@ -73,7 +75,7 @@ def take(
 
 def _loaded(pk: int, project: Project) -> Assignment:
     """Whole; the project is the one that the caller has."""
-    assignment = Assignment.objects.select_related("item__prompt", "guidelines").get(pk=pk)
+    [assignment] = TAKEN.all(pk=pk)
     assignment.item.project = project
     return assignment
 
@@ -219,7 +221,7 @@ def finish(
         "assignment": assignment.pk, "project": assignment.item.project_id, "annotator": assignment.annotator_id,
         "client_key": client_key, "seconds": _counted(assignment, spent), "pasted": pasted,
     }  # fmt: skip
-    if _scalar(sql.FINISH, done | {"slot": None, "regained": False}):
+    if prepared.rows(sql.FINISH, done | {"slot": None, "regained": False}):
         return Finish.COUNTED
     current = Assignment.objects.select_for_update(of=("self",)).select_related("item").get(pk=assignment.pk)
     if current.state == AssignmentState.SUBMITTED:
@@ -227,7 +229,7 @@ def finish(
     regained = _regained(current)
     if regained is None:
         return Finish.TOO_LATE
-    _scalar(sql.FINISH, done | regained | {"regained": True})
+    prepared.rows(sql.FINISH, done | regained | {"regained": True})
     return Finish.COUNTED
 
 

@@ -10,9 +10,11 @@ from typing import NamedTuple, TypeVar
 
 from django.utils.translation import gettext as _
 
-from annotation.models import Assignment, Completion
+from annotation import prepared
+from annotation.models import Assignment
 from annotation.refusals import Refused
 
+TEXTS = "select id, text from annotation_completion where id = any(%s::bigint[])"
 LETTERS = "abcdefghi"
 
 Value = TypeVar("Value")
@@ -25,7 +27,7 @@ class Output(NamedTuple):
 
 def outputs(assignment: Assignment) -> list[Output]:
     """The outputs in the order shown. One query."""
-    texts = dict(Completion.objects.filter(pk__in=assignment.shown).values_list("pk", "text"))
+    texts = dict(prepared.rows(TEXTS, [assignment.shown]))
     return [Output(letter, texts[shown]) for letter, shown in zip(LETTERS, assignment.shown, strict=False)]
 
 

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
+from functools import cache, partial
 from itertools import combinations
 from typing import Any
 
-from django.db.models import Prefetch, Q, QuerySet
-from django.db.models.expressions import RawSQL
+from django.db.models import Prefetch, Q, QuerySet, TextField
+from django.db.models.functions import Cast, JSONObject
 from django.utils.crypto import salted_hmac
+from orjson import loads as from_json
 
-from annotation import formats
+from annotation import formats, prepared
 from annotation.adding import batched
 from annotation.formats import FORMATS, Row
-from annotation.models import Completion, Demonstration, Guidelines, Project, Prompt, Ranking
+from annotation.models import Demonstration, Guidelines, Project, Prompt, Ranking
+from annotation.models.texts import as_column
+from annotation.models.work import ranks_of
 
 __all__ = ["FORMATS", "KINDS", "comparison_rows", "demonstration_rows", "instruction_rows", "ranking_rows", "stream"]
 
@@ -41,6 +45,19 @@ COLUMNS: dict[str, Sequence[str]] = {
     ),
 }  # fmt: skip
 KINDS = tuple(COLUMNS)
+OF_A_RANKING = (
+    "pk", "shown", "acceptable", "annotator_id", "note", "seconds", "review", "created_at", "guidelines__version",
+    *(f"prompt__{name}" for name in ABOUT_THE_PROMPT),
+)  # fmt: skip
+OUTPUTS = """
+select made.id, made.text, generator.name
+from annotation_completion made join annotation_generator generator on generator.id = made.generator_id
+where made.id = any(%s::bigint[])
+"""
+# Of a ranking too: in one text, since reading six takes as long as all the rest.
+JSON = JSONObject(
+    groups="groups", twins="twins", ratings="ratings", flags="flags", origin="origin", messages="prompt__messages"
+)
 
 
 def stream(project: Project, kind: str, form: str, *, tell: Told | None = None) -> Iterator[bytes]:
@@ -82,14 +99,25 @@ def demonstration_rows(project: Project, *, only: Q | None = None, tell: Told | 
 
 def ranking_rows(project: Project, *, only: Q | None = None, tell: Told | None = None) -> Iterator[Row]:
     """Each ranking with its completions in the order shown, then the twins that were not. Lower ranks are better."""
-    rankings = Ranking.objects.filter(prompt__project=project).prefetch_related(*REFERRED)
-    for batch in batched(_read(rankings, only, tell), CHUNK):
-        shown = {completion for ranking in batch for completion in ranking.ranks_with_twins()}
-        one_of = RawSQL("select unnest(%s::bigint[])", [list(shown)])  # thousands of parameters are slow to prepare
-        made = Completion.objects.filter(pk__in=one_of).values_list("pk", "text", "generator__name")
-        outputs = {pk: (text, model) for pk, text, model in made}
-        for ranking in batch:
-            yield _ranking_row(project, ranking, outputs)
+    known_as = cache(partial(pseudonym, project))
+    own = Ranking.objects.filter(prompt__project=project).annotate(json=Cast(JSON, TextField()))
+    for batch in batched(_read(own.values_list("json", *OF_A_RANKING, named=True), only, tell), CHUNK):
+        read = [(ranking, from_json(ranking.json)) for ranking in batch]
+        listed = {pk for ranking, json in read for pk in (*ranking.shown, *map(int, json["twins"]))}
+        outputs = {pk: (text, model) for pk, text, model in prepared.rows(OUTPUTS, [list(listed)])}
+        for ranking, json in read:
+            yield {
+                "prompt": as_column(json["messages"]),
+                **{name: getattr(ranking, f"prompt__{name}") for name in ABOUT_THE_PROMPT},
+                "completions": _completions(ranking, json, outputs),
+                "annotator": json["origin"].get("annotator") or known_as(ranking.annotator_id),
+                "guidelines": ranking.guidelines__version or json["origin"].get("guidelines"),
+                "note": ranking.note,
+                "seconds": ranking.seconds,
+                "review": ranking.review,
+                "created_at": ranking.created_at.isoformat(),
+                "ranking": ranking.pk,
+            }
 
 
 def comparison_rows(project: Project, *, only: Q | None = None, tell: Told | None = None) -> Iterator[Row]:
@@ -127,32 +155,19 @@ def guidelines_of(record: Demonstration | Ranking) -> int | None:
     return version
 
 
-def _ranking_row(project: Project, ranking: Ranking, outputs: dict[int, Output]) -> Row:
-    ranks = ranking.ranks_with_twins()
-    return {
-        **_about(ranking.prompt),
-        "completions": [
-            _ranked(each, outputs[each], ranks[each], ranking) for each in (*ranking.shown, *map(int, ranking.twins))
-        ],
-        "annotator": signature(project, ranking),
-        "guidelines": guidelines_of(ranking),
-        "note": ranking.note,
-        "seconds": ranking.seconds,
-        "review": ranking.review,
-        "created_at": ranking.created_at.isoformat(),
-        "ranking": ranking.pk,
-    }
-
-
-def _ranked(completion: int, output: Output, rank: int, ranking: Ranking) -> Row:
-    shown = str(ranking.twins.get(str(completion), completion))
-    row: Row = {"text": output[0], "rank": rank, "model": output[1]}
-    for name, given in (("rating", ranking.ratings), ("flags", ranking.flags)):
-        if shown in given:
-            row[name] = given[shown]
-    if ranking.acceptable is not None:
-        row["acceptable"] = rank <= ranking.acceptable
-    return row
+def _completions(ranking: Any, json: Row, outputs: dict[int, Output]) -> list[Row]:
+    twins, ranks, completions = json["twins"], ranks_of(json["groups"], json["twins"]), []
+    for pk in (*ranking.shown, *map(int, twins)):
+        shown, rank, (text, model) = str(twins.get(str(pk), pk)), ranks[pk], outputs[pk]
+        row: Row = {"text": text, "rank": rank, "model": model}
+        if shown in json["ratings"]:
+            row["rating"] = json["ratings"][shown]
+        if shown in json["flags"]:
+            row["flags"] = json["flags"][shown]
+        if ranking.acceptable is not None:
+            row["acceptable"] = rank <= ranking.acceptable
+        completions.append(row)
+    return completions
 
 
 def _about(prompt: Prompt) -> Row:

@@ -15,6 +15,8 @@ from itertools import chain
 from typing import IO, TYPE_CHECKING, Any
 
 from django.utils.translation import gettext as _
+from orjson import OPT_APPEND_NEWLINE
+from orjson import dumps as as_json
 
 from annotation.adding import batched
 from annotation.import_columns import STRUCTURED
@@ -89,10 +91,8 @@ def _kind_of(file: IO[bytes]) -> str:
 
 
 def _write_jsonl(rows: Iterable[Row], columns: Sequence[str]) -> Iterator[bytes]:
-    as_json = json.JSONEncoder(ensure_ascii=False).encode
     for batch in batched(rows, BATCH):
-        lines = (as_json({name: row.get(name) for name in columns}) for row in batch)
-        yield "".join(f"{line}\n" for line in lines).encode()
+        yield b"".join(as_json({name: row.get(name) for name in columns}, option=OPT_APPEND_NEWLINE) for row in batch)
 
 
 def _read_jsonl(file: IO[bytes]) -> Iterator[tuple[int, Row | UnreadableRow]]:

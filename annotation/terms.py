@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from django.db.models import Exists, OuterRef
+
+from annotation import prepared
 from annotation.models import Acceptance, Project, Terms, User
 
 # Asked before every piece.
-DUE = """
-select current.* from (
-    select * from annotation_terms where project_id = %(project)s order by version desc limit 1) current
-where not exists (
-    select from annotation_acceptance where terms_id = current.id and user_id = %(user)s)
-"""
+DUE = prepared.Records(
+    lambda project, user: Terms.objects.filter(
+        ~Exists(Acceptance.objects.filter(terms=OuterRef("pk"), user=user)),
+        pk=Terms.objects.filter(project=project).order_by("-version").values("pk")[:1],
+    )
+)
 
 # The latest version that somebody agreed to, for the statement that it is part of.
 AGREED = """(
@@ -20,7 +23,7 @@ AGREED = """(
 
 def due(project: Project, user: User) -> Terms | None:
     """The project's terms in force, if the person has still to agree to them. One query."""
-    return next(iter(Terms.objects.raw(DUE, {"project": project.pk, "user": user.pk})), None)
+    return DUE.first(project=project.pk, user=user.pk)
 
 
 def accept(terms: Terms, user: User) -> None:

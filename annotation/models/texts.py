@@ -137,8 +137,13 @@ class Prompt(models.Model):
         return messages[:-1]
 
     def as_column(self) -> str | list[Message]:
-        """The `prompt` column of a dataset: a plain text where there is nothing but one, else the messages."""
-        return self.text if len(self.messages) == 1 else self.messages
+        """The `prompt` column of a dataset."""
+        return as_column(self.messages)
+
+
+def as_column(messages: list[Message]) -> str | list[Message]:
+    """A prompt as one column of a file: a plain text where it is nothing but one, else its messages."""
+    return messages[0]["content"] if len(messages) == 1 else messages
 
 
 class Demonstration(models.Model):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from django.conf import settings
@@ -297,12 +298,17 @@ class Ranking(models.Model):
 
     def ranks(self) -> dict[int, int]:
         """Completion id → rank from 1, of those shown; tied completions share one."""
-        return {completion: rank for rank, group in enumerate(self.groups, start=1) for completion in group}
+        return ranks_of(self.groups)
 
     def ranks_with_twins(self) -> dict[int, int]:
         """The same with the completions whose text somebody else's output had: each takes its twin's rank."""
-        ranks = self.ranks()
-        return ranks | {int(twin): ranks[shown] for twin, shown in self.twins.items()}
+        return ranks_of(self.groups, self.twins)
+
+
+def ranks_of(groups: Sequence[Sequence[int]], twins: Mapping[str, int] | None = None) -> dict[int, int]:
+    """Completion → rank from 1 by groups, best first; a completion that was not shown has the rank of its twin."""
+    ranks = {completion: rank for rank, group in enumerate(groups, start=1) for completion in group}
+    return ranks | {int(twin): ranks[shown] for twin, shown in twins.items()} if twins else ranks
 
 
 class AppealState(models.TextChoices):

@@ -10,7 +10,7 @@ from functools import cached_property
 from django.db.models import Q
 
 from annotation.models import ChosenBy, Project, Ranking, ReviewState
-from annotation.models.work import UNSEALED
+from annotation.models.work import UNSEALED, ranks_of
 
 Who = int | str | None
 
@@ -33,12 +33,11 @@ class Judgement:
 
     def ranks(self) -> dict[int, int]:
         """Completion → rank from 1; tied completions share one."""
-        return {completion: rank for rank, group in enumerate(self.groups, start=1) for completion in group}
+        return ranks_of(self.groups)
 
     def ranks_with_twins(self) -> dict[int, int]:
         """The same with the completions that were not shown because their text was: each takes its twin's rank."""
-        ranks = self.ranks()
-        return ranks | {int(twin): ranks[shown] for twin, shown in self.twins.items()}
+        return ranks_of(self.groups, self.twins)
 
     @cached_property
     def places(self) -> dict[int, float]:

@@ -70,7 +70,7 @@ class TestRankings:
         for number in range(5):
             make_ranking_item(world.project, texts=(f"One {number}", f"Two {number}"))
             rank(taken(world.project, world.alice))
-        with django_assert_num_queries(4):
+        with django_assert_num_queries(2):
             assert len(list(ranking_rows(world.project))) == 5
 
 
