@@ -1,9 +1,10 @@
 """`python -m benchmarks.load --json FILE`: people at work over HTTP, on an installation as `make run` starts it.
 
 A cycle is a ranking taken and submitted: by one request, a submit that brings the next piece (`concurrency`), by two,
-by four with a heartbeat and a draft between them, and by the pages that a browser opens. Database, web server, workers,
-clock and the annotators, who are a process of their own, share this machine's cores. Every check is on: sessions, CSRF,
-the content security policy, limits; the database waits for the disk. `others` is how many cores other programs had.
+by four with a heartbeat and a draft between them, and by the pages that a browser opens. Database, web server,
+workers, clock and the annotators, who are a process of their own, share this machine's cores. Every check is on:
+sessions, CSRF, the content security policy, limits; the database waits for the disk. `others` is how many cores other
+programs had. What is compared is measured by turns; `turns` says how far these lie apart.
 
 `--seconds 3 --items 1000 20000` for a quick look; `--soak MINUTES` works on for so long and watches memory and
 connections.
@@ -22,7 +23,7 @@ import threading
 import time
 import urllib.request
 from pathlib import Path
-from statistics import quantiles
+from statistics import mean, quantiles
 from typing import Any
 
 from benchmarks.load import material
@@ -45,6 +46,7 @@ LEASES = 500
 DONE_BEFORE = 20_000
 IN_OTHER_LANGUAGES = 0.95
 FEW_CYCLES, COUNTED_CYCLES = 20, 200
+TURNS = 3
 
 
 def main() -> None:
@@ -163,16 +165,22 @@ def concurrency(bench: Bench) -> Json:
     usual = sizes[sorted(sizes)[len(sizes) // 2]]
     report: Json = {"items": usual.items}
     for cycle in CYCLES:
-        runs = {str(number): summary(bench.run(usual, cycle, number)) for number in bench.arguments.at_once}
-        report["concurrency" if cycle == "one_request" else cycle] = runs
-    by_size: dict[str, Json] = {}
-    for items, project in sizes.items():
-        by_size[str(items)] = {
-            str(number): summary(bench.run(project, "one_request", number)) for number in bench.arguments.at_once
-        }
-        by_size[str(items)]["take"] = takes(bench, project)
-    ratio = compared({name: runs["take"] for name, runs in by_size.items()})
-    return report | {"by_items": by_size, "take_by_items_p95_ratio": ratio}
+        report["concurrency" if cycle == "one_request" else cycle] = cycles(bench, usual, cycle)
+    by_size = {str(items): cycles(bench, project, "one_request") for items, project in sizes.items()}
+    for project in sizes.values():
+        material.start_over(project)
+    found = takes(bench, {str(items): project for items, project in sizes.items()})
+    by_items = {items: by_size[items] | {"take": found[items]} for items in by_size}
+    return report | {"by_items": by_items} | compared("take_by_items", found)
+
+
+def cycles(bench: Bench, project: material.Project, cycle: str) -> Json:
+    """What 1, 16 and 200 do, by turns."""
+    runs: dict[int, list[Json]] = {number: [] for number in bench.arguments.at_once}
+    for _turn in range(TURNS):
+        for number, seen in runs.items():
+            seen.append(bench.run(project, cycle, number, seconds=bench.arguments.seconds / TURNS))
+    return {str(number): summary(seen) for number, seen in runs.items()}
 
 
 def statements(bench: Bench) -> Json:
@@ -195,14 +203,12 @@ def asked(bench: Bench, project: material.Project, cycle: str, cycles: int) -> i
 
 def leases(bench: Bench) -> Json:
     """Taking while others hold the first pieces of the queue."""
-    project = bench.project("leases", 20_000)
+    free, leased = bench.project("no-leases", 20_000), bench.project("leases", 20_000)
     holders = material.make_people(LEASES, prefix="holder")
-    material.join(project, holders, languages=["en"])
-    found = {"0": takes(bench, project)}
-    material.start_over(project)
-    material.hold(project, holders)
-    found[str(LEASES)] = takes(bench, project, start_over=False)
-    return {"by_leases": found, "take_by_leases_p95_ratio": compared(found)}
+    material.join(leased, holders, languages=["en"])
+    material.hold(leased, holders)
+    found = takes(bench, {"0": free, str(LEASES): leased})
+    return {"by_leases": found} | compared("take_by_leases", found)
 
 
 def history(bench: Bench) -> Json:
@@ -216,13 +222,27 @@ def history(bench: Bench) -> Json:
     fresh = bench.project("nothing-done", items, language=language, overlap=2)
     worn = bench.project("much-done", items, language=language, overlap=2)
     material.answered(worn, bench.people[0], DONE_BEFORE)
-    found = {"0": takes(bench, fresh), str(DONE_BEFORE): takes(bench, worn, start_over=False)}
-    return {"by_done_before": found, "take_by_done_before_p95_ratio": compared(found)}
+    found = takes(bench, {"0": fresh, str(DONE_BEFORE): worn})
+    return {"by_done_before": found} | compared("take_by_done_before", found)
 
 
-def takes(bench: Bench, project: material.Project, *, start_over: bool = True) -> Json:
-    seen = bench.run(project, "two_requests", 1, most=project.items // 2, start_over=start_over)
-    return {"takes": len(seen["takes"]), **percentiles(seen["takes"]), "others": round(seen["others"], 2)}
+def takes(bench: Bench, projects: dict[str, material.Project]) -> dict[str, Json]:
+    """What taking costs one person in each, by turns, going on where they were."""
+    runs: dict[str, list[Json]] = {name: [] for name in projects}
+    seconds = bench.arguments.seconds / TURNS
+    for _turn in range(TURNS):
+        for name, seen in runs.items():
+            most = projects[name].items // (2 * TURNS)
+            seen.append(bench.run(projects[name], "two_requests", 1, most=most, seconds=seconds, start_over=False))
+    return {
+        name: {
+            "takes": sum(len(each["takes"]) for each in seen),
+            **percentiles([took for each in seen for took in each["takes"]]),
+            "turns_p95_ms": [percentiles(each["takes"])["p95_ms"] for each in seen],
+            "others": mean_of(seen, "others"),
+        }
+        for name, seen in runs.items()
+    }  # fmt: skip
 
 
 def export(bench: Bench) -> Json:
@@ -269,16 +289,25 @@ PARTS = {
 }  # fmt: skip
 
 
-def summary(seen: Json) -> Json:
-    cycles = len(seen["took"])
+def summary(runs: list[Json]) -> Json:
+    """Of all turns together."""
+    took = [seconds for run in runs for seconds in run["took"]]
     return {
-        "cycles_per_second": round(cycles / seen["seconds"], 1),
-        **percentiles(seen["took"]),
-        "cycles": cycles,
-        "errors": len(seen["errors"]),
-        "ms_of_processor_a_cycle": seen["ms_of_processor_a_cycle"],
-        "others": round(seen["others"], 2),
+        "cycles_per_second": round(len(took) / sum(run["seconds"] for run in runs), 1),
+        "turns": [round(len(run["took"]) / run["seconds"], 1) for run in runs],
+        **percentiles(took),
+        "cycles": len(took),
+        "errors": sum(len(run["errors"]) for run in runs),
+        "ms_of_processor_a_cycle": {
+            who: round(mean(run["ms_of_processor_a_cycle"][who] for run in runs), 1)
+            for who in runs[0]["ms_of_processor_a_cycle"]
+        },
+        "others": mean_of(runs, "others"),
     }
+
+
+def mean_of(runs: list[Json], name: str) -> float:
+    return round(mean(float(run[name]) for run in runs), 2)
 
 
 def percentiles(seconds: list[float]) -> Json:
@@ -288,10 +317,15 @@ def percentiles(seconds: list[float]) -> Json:
     return {f"p{each}_ms": round(1000 * at[each - 1], 1) for each in (50, 95, 99)}
 
 
-def compared(found: dict[str, Json]) -> float:
-    """The slowest 95th percentile to that of the first."""
-    first, *others = [float(each["p95_ms"]) for each in found.values()]
-    return round(max(others, default=first) / first, 2)
+def compared(name: str, found: dict[str, Json]) -> Json:
+    """The slowest 95th percentile to that of the first: of all turns together, and of the turns the least and most."""
+    first, *others = found.values()
+    slowest = max(others, key=lambda each: float(each["p95_ms"]), default=first)
+    turns = [other / one for one, other in zip(first["turns_p95_ms"], slowest["turns_p95_ms"], strict=True)]
+    return {
+        f"{name}_p95_ratio": round(slowest["p95_ms"] / first["p95_ms"], 2),
+        f"{name}_p95_ratios": [round(min(turns), 2), round(max(turns), 2)],
+    }
 
 
 if __name__ == "__main__":

@@ -34,7 +34,7 @@ def soak(bench: Bench, *, minutes: float) -> Json:
         while (left := began + seconds - time.monotonic()) > 1:
             cycle = cycles[len(stretches) % len(cycles)]
             seen = bench.run(project, cycle, AT_ONCE, seconds=min(STRETCH, left), warm_up=0, start_over=False)
-            stretches.append({"cycle": cycle, "minute": round((time.monotonic() - began) / 60, 1)} | summary(seen))
+            stretches.append({"cycle": cycle, "minute": round((time.monotonic() - began) / 60, 1)} | summary([seen]))
             print(stretches[-1], file=sys.stderr)
 
     with ThreadPoolExecutor(1) as desks:
