@@ -37,12 +37,13 @@ class RankingForm(AssignmentForm):
         self.fields["acceptable"] = forms.TypedChoiceField(
             label=_("Acceptable"), choices=lines, coerce=int, required=False, empty_value=None
         )
+        answers = [(value, str(label)) for value, label in (*FLAG_ANSWERS, UNANSWERED)]
         for key in self.shown:
             missing = {"required": _("Output %s has no rank yet.") % key.upper()}
             self.fields[f"rank_{key}"] = choice(ranks, coerce=int, error_messages=missing)
             self.fields[f"rating_{key}"] = choice(ratings, coerce=int, required=False)
             for flag in self.project.flags:
-                self.fields[f"flag_{key}_{flag['key']}"] = choice([*FLAG_ANSWERS, UNANSWERED], required=False)
+                self.fields[f"flag_{key}_{flag['key']}"] = choice(answers, required=False)
 
     def content_of(self, record: Ranking) -> dict[str, Any]:
         ratings = {int(completion): rating for completion, rating in record.ratings.items()}
