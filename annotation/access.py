@@ -6,10 +6,11 @@ What somebody may not know of is not there for them (404); what they know of but
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TypeGuard
 
 from django.contrib.auth.models import AnonymousUser
 from django.core.exceptions import PermissionDenied
-from django.db.models import BooleanField, QuerySet
+from django.db.models import BooleanField
 from django.db.models.expressions import RawSQL
 from django.http import Http404
 from django.shortcuts import get_object_or_404
@@ -43,8 +44,7 @@ IMPLIED: dict[Role, frozenset[Role]] = {
 
 def project_for(user: User | AnonymousUser, slug: str, *roles: Role) -> Project:
     """The project, if the person holds one of `roles` in it (none given: any role). One query; two for a superuser."""
-    known = not isinstance(user, AnonymousUser) and user.is_active
-    memberships = MEMBERSHIPS.all(user=user.pk, slug=slug) if known else []
+    memberships = MEMBERSHIPS.all(user=user.pk, slug=slug) if _is_active(user) else []
     if memberships:
         project = memberships[0].project
     elif user.is_superuser:
@@ -60,7 +60,8 @@ def project_for(user: User | AnonymousUser, slug: str, *roles: Role) -> Project:
 
 def roles_of(user: User | AnonymousUser, project: Project) -> frozenset[Role]:
     """The person's roles in the project, those that a role implies included. One query."""
-    return _effective(user, _memberships(user).filter(project=project).values_list("role", flat=True))
+    held = Membership.objects.filter(user=user.pk, project=project).values_list("role", flat=True)
+    return _effective(user, held if _is_active(user) else ())
 
 
 def can(user: User | AnonymousUser, project: Project, *roles: Role) -> bool:
@@ -78,17 +79,14 @@ def assignment_for(user: User | AnonymousUser, assignment_id: int) -> Assignment
 
     Researchers open those in which they answer the sets that measure others.
     """
-    if not isinstance(user, AnonymousUser) and user.is_active:
-        assignment = OWN.first(pk=assignment_id, annotator=user.pk)
-        if assignment is not None:
-            return assignment
-    raise Http404(f"No assignment {assignment_id} of {user}.")
+    assignment = OWN.first(pk=assignment_id, annotator=user.pk) if _is_active(user) else None
+    if assignment is None:
+        raise Http404(f"No assignment {assignment_id} of {user}.")
+    return assignment
 
 
-def _memberships(user: User | AnonymousUser) -> QuerySet[Membership]:
-    if isinstance(user, AnonymousUser) or not user.is_active:
-        return Membership.objects.none()
-    return Membership.objects.filter(user=user)
+def _is_active(user: User | AnonymousUser) -> TypeGuard[User]:
+    return not isinstance(user, AnonymousUser) and user.is_active
 
 
 def _effective(user: User | AnonymousUser, roles: Iterable[str]) -> frozenset[Role]:

@@ -19,10 +19,9 @@ from django.db.models.expressions import RawSQL
 from django.db.models.query import get_related_populators
 from psycopg.types.numeric import Int8
 
-Record = TypeVar("Record", bound=Model)
-
-
 PLACEHOLDER = re.compile(r"%(?:\((\w+)\))?([s%])")
+
+Record = TypeVar("Record", bound=Model)
 
 
 class _Cursor(psycopg.RawCursor[tuple[Any, ...]]):
@@ -41,9 +40,8 @@ def rows(statement: str, values: Mapping[str, Any] | Sequence[Any]) -> list[tupl
     """The rows of a statement, through whatever watches Django's cursors; its errors are Django's."""
     numbered, names = _numbered(statement)
     given = [values[name] for name in names] if isinstance(values, Mapping) else values
-    sent = [
-        Int8(value) if type(value) is int else value for value in given
-    ]  # or each size makes a statement of its own
+    # Of one size, or each size of numbers would be a statement of its own.
+    sent = [Int8(value) if type(value) is int else value for value in given]
     # Django's own cursor sees to the connection.
     with connection.cursor(), connection._prepare_cursor(_Cursor(connection.connection)) as cursor:  # type: ignore[attr-defined]
         cursor.execute(numbered, sent)
@@ -86,8 +84,7 @@ class Records(Generic[Record]):
         """`values`: by the names of `make`'s arguments. One query, with what is selected beside them."""
         written = self._written
         sent = [values[each.name] if isinstance(each, _Given) else each for each in written.values]
-        found = written.compiler.apply_converters(rows(written.statement, sent), written.converters)
-        return [written.record(row) for row in found]
+        return [written.record(list(row)) for row in rows(written.statement, sent)]
 
     @cached_property
     def _written(self) -> _Written[Record]:
@@ -96,10 +93,9 @@ class Records(Generic[Record]):
 
 
 class _Written(Generic[Record]):
-    """What Django works out of a queryset each time it is asked for."""
+    """What Django works out of a queryset each time it is asked for. It keeps no connection, as that is a thread's."""
 
     def __init__(self, compiler: Any) -> None:
-        self.compiler = compiler
         self.statement, self.values = compiler.as_sql()
         selected, info = compiler.select, compiler.klass_info
         self.converters = compiler.get_converters([expression for expression, _sql, _alias in selected])
@@ -110,6 +106,9 @@ class _Written(Generic[Record]):
         self.related = get_related_populators(info, selected, DEFAULT_DB_ALIAS)  # type: ignore[call-arg]
 
     def record(self, row: list[Any]) -> Record:
+        for place, (converters, expression) in self.converters.items():
+            for converted in converters:
+                row[place] = converted(row[place], expression, connection)
         record = self.model.from_db(DEFAULT_DB_ALIAS, self.names, row[self.columns])
         for each in self.related:
             each.populate(row, record)
