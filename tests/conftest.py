@@ -30,6 +30,12 @@ settings.STORAGES = settings.STORAGES | {  # pages need no collected static file
 settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher", *settings.PASSWORD_HASHERS]
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_setupnodes() -> None:
+    """Where several processes share the tests, each has its own, and so must not read the settings before it has."""
+    del os.environ["DJANGO_SETTINGS_MODULE"]
+
+
 def pytest_unconfigure(config: pytest.Config) -> None:
     from config.embedded import postgres
 
@@ -47,5 +53,5 @@ def postgres_server() -> None:
 
 
 @pytest.fixture(scope="session")
-def django_db_modify_db_settings(postgres_server: None) -> None:
+def django_db_modify_db_settings(postgres_server: None, django_db_modify_db_settings_parallel_suffix: None) -> None:
     """pytest-django asks for this before it makes the test database."""
