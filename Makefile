@@ -4,8 +4,8 @@
 PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11 python; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 VENV = .venv/bin/python
-# A file's tests stay together; each process has a data folder and a database server of its own.
-AT_ONCE = --numprocesses logical --maxprocesses 4 --dist loadfile
+# Each process has a data folder and a database server of its own. In order: files with few tests may be the longest.
+AT_ONCE = --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 INSTALL = $(or $(PYTHON),$(error No Python 3.11 or later was found. Install one, or name it: make run PYTHON=/path/to/python)) \
 	config/install.py
 
